@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configuration: a bounded YAML reader and the settings it yields (design section 5). */
+#ifndef ATTACHFS_CONF_H
+#define ATTACHFS_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attachfs/error.h"
+#include "attachfs/text.h"
+
+/*
+ * A parsed YAML file is a tree of nodes. Scalars are text as written (plain or quoted, always
+ * NUL-terminated); maps and lists hold children in the order of the file. Nodes belong to
+ * the file's root and go with conf_free(). Read-only once parsed, so any thread may read.
+ */
+enum conf_type { CONF_SCALAR, CONF_MAP, CONF_LIST };
+
+struct conf_node {
+	enum conf_type type;
+	const char *file;	      /* as it was named to conf_parse_file() */
+	unsigned line, column;	      /* of the value, both from 1 */
+	const char *key;	      /* in a map, else NULL */
+	unsigned key_line, key_column;
+	char *value;		      /* of a scalar, else NULL */
+	bool quoted;		      /* a scalar in quotes is text, never null, true or a number */
+	struct conf_node *child, *next;
+};
+
+/* Depth, size and node count are bounded; anchors, aliases, tags, duplicate keys, several
+ * documents and NUL bytes are refused. Errors read FILE:LINE:COLUMN: … An empty file is an
+ * empty map. -EINVAL for bad YAML, -errno from reading the file, -ENOMEM. */
+int conf_parse_file(const char *path, struct conf_node **ret, struct error *err);
+int conf_parse_text(const char *name, struct text text, struct conf_node **ret, struct error *err);
+void conf_free(struct conf_node *root);
+
+/* The child of a map by its key, or NULL. `map` may be NULL. */
+const struct conf_node *conf_get(const struct conf_node *map, const char *key);
+#define conf_each(node, parent)                                                                \
+	for (const struct conf_node *node = (parent) ? (parent)->child : NULL; node;           \
+	     node = node->next)
+
+/* Typed reads. A missing key leaves *ret as it was and returns 0; a key with a value of
+ * another type is -EINVAL with "FILE:LINE:COLUMN: KEY: expected …, not …" in `err`.
+ * Booleans: true|false|yes|no|on|off in any case. Numbers: decimal, at most `max`. */
+int conf_string(const struct conf_node *map, const char *key, const char **ret, struct error *err);
+int conf_bool(const struct conf_node *map, const char *key, bool *ret, struct error *err);
+int conf_number(const struct conf_node *map, const char *key, uint64_t min, uint64_t max,
+		uint64_t *ret, struct error *err);
+int conf_decimal(const struct conf_node *map, const char *key, double min, double max, double *ret,
+		 struct error *err);
+/* -EINVAL unless missing or a map; *ret is NULL if missing. */
+int conf_map(const struct conf_node *map, const char *key, const struct conf_node **ret,
+	     struct error *err);
+
+/* -EINVAL with "FILE:LINE:COLUMN: " before the text; `node` tells the place. */
+int conf_fail(const struct conf_node *node, struct error *err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* One pool of a dock. Strings belong to the configuration. */
+struct pool_conf {
+	const char *name;
+	const char *storage_type;      /* default "block" */
+	const char *availability_zone; /* default "default" */
+	const char *path;	       /* the folder of sparse files; NULL if none is named */
+	uint64_t total_bytes;	       /* totalCapacity is in GiB; 0 = what the path's file system has */
+	bool multiattach;	       /* wished; the driver may be able to do less */
+	bool thin;		       /* extras.dataStorage.provisioningPolicy; Thin by default */
+	unsigned reserved_percentage;  /* 0 … 99, default 0 */
+	double over_subscription;      /* maxOverSubscriptionRatio, thin only; 1 … 1000, default 20 */
+	const struct conf_node *extras; /* a map or NULL */
+	const struct conf_node *node;  /* the pool's own map: drivers read further keys from it */
+};
+
+/* One backend file. */
+struct dock_conf {
+	const char *name;	 /* default: the file's name without .yaml */
+	const char *description;
+	const char *driver;	 /* default: the file's base name (OpenSDS names backends so) */
+	const char *type;	 /* "provisioner" */
+	const char *storage_type; /* "block" */
+	const char *node_id;	 /* default: the machine's host name */
+	const char *endpoint;	 /* for display; default "" */
+	bool multiattach;	 /* dock default for its pools; default false */
+	const struct conf_node *root; /* the whole file: drivers read their own section */
+	struct pool_conf *pools;
+	size_t n_pools;
+};
+
+/* Everything attachfs was told. Immutable once loaded. */
+struct conf {
+	const char *file;	    /* the main file's path */
+	const char *state;	    /* absolute path of the state folder */
+	const char *docks_dir;	    /* absolute path */
+	uint64_t map_size;	    /* mapSize in bytes; default 1 GiB */
+	unsigned attach_timeout_ms; /* attachTimeout (seconds), default 30 s: mode, size */
+	unsigned detach_timeout_ms; /* detachTimeout (seconds), default 5 s: rmdir */
+	struct dock_conf *docks;    /* sorted by name; names are unique */
+	size_t n_docks;
+	void *private_;		    /* what conf_load() owns */
+};
+
+/*
+ * Reads the main file and every *.yaml (and *.yml) of its docks folder. Unknown keys are
+ * warnings, passed to `warn` one line each (NULL: dropped); everything else that is wrong
+ * is the first error, -EINVAL, and nothing is returned.
+ */
+typedef void conf_warn_fn(void *arg, const char *line);
+int conf_load(const char *path, conf_warn_fn *warn, void *arg, struct conf **ret, struct error *err);
+void conf_unload(struct conf *conf);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Every bound on what a user, a configuration file or a backend can make attachfs hold. */
+#ifndef ATTACHFS_LIMITS_H
+#define ATTACHFS_LIMITS_H
+
+/* Names of objects and keys: [A-Za-z0-9][A-Za-z0-9._-]{0,62}. */
+#define NAME_BYTES_MAX 63
+/* An attribute's value, its newline included. */
+#define VALUE_BYTES_MAX 4096
+
+/* Attachments of one volume, and keys in one free-form directory: ENOSPC beyond. */
+#define ATTACHMENTS_PER_VOLUME_MAX 1024
+#define KEYS_PER_DIRECTORY_MAX	   256
+
+/* RFC 7143 section 4.2.7.1: an iSCSI name has at most 223 bytes. */
+#define ISCSI_NAME_MAX 223
+
+/* Sizes of volumes: a whole number of 512-byte blocks, at least 1 MiB, at most 1 PiB. */
+#define VOLUME_BYTES_MIN (1ULL << 20)
+#define VOLUME_BYTES_MAX (1ULL << 50)
+#define VOLUME_BLOCK	 512
+
+/* Configuration files (design section 5). */
+#define CONF_FILE_BYTES_MAX (256 * 1024)
+#define CONF_DEPTH_MAX	    32
+#define CONF_NODES_MAX	    65536
+#define CONF_DOCKS_MAX	    1024
+
+/* The audit log keeps at least half of this; the oldest lines go first. */
+#define EVENTS_BYTES_MAX (64ULL << 20)
+
+/* Threads that work for one dock at the same time. */
+#define DOCK_WORKERS 8
+
+/* Targets of one spawned tgtd: its login time grows with their square. */
+#define TGT_TARGETS_PER_DAEMON 250
+#define TGT_DAEMONS_MAX	       64
+
+#endif
