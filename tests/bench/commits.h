@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Bench baseline: the durable records of one change in bare LMDB, with group commit. */
+#ifndef ATTACHFS_BENCH_COMMITS_H
+#define ATTACHFS_BENCH_COMMITS_H
+
+#include <lmdb.h>
+#include <sys/stat.h>
+
+#include "bench.h"
+
+/*
+ * One change writes what attachfs writes for it: the object's record, a line of the audit
+ * log, the log's counter, and, if asked for, an index row. Sizes are those of a volume
+ * with a few settings. Threads that wait at the same time share a commit: the first of
+ * them writes for all. Any thread may call commits_add().
+ */
+#define COMMITS_RECORD_BYTES 384
+#define COMMITS_EVENT_BYTES  256
+
+struct commits_wait {
+	uint64_t object, generation;
+	bool index, done;
+	struct commits_wait *next;
+};
+
+struct commits {
+	MDB_env *env;
+	MDB_dbi objects, events, meta, index;
+	uint64_t log_bytes; /* the committing thread's */
+	pthread_mutex_t lock;
+	pthread_cond_t committed;
+	struct commits_wait *waiting; /* `lock` guards this and `busy` */
+	bool busy;
+};
+
+static inline void commits_check(int rc, const char *what)
+{
+	if (rc)
+		bench_die("%s: %s", what, mdb_strerror(rc));
+}
+
+static inline void commits_put(MDB_txn *txn, MDB_dbi table, uint64_t key, const void *p,
+			       size_t n)
+{
+	uint64_t bytes = __builtin_bswap64(key);
+	MDB_val k = {sizeof(bytes), &bytes}, v = {n, (void *)p};
+
+	commits_check(mdb_put(txn, table, &k, &v, 0), "mdb_put");
+}
+
+static inline void commits_put_change(struct commits *c, MDB_txn *txn,
+				      const struct commits_wait *w)
+{
+	char record[COMMITS_RECORD_BYTES] = {0}, line[COMMITS_EVENT_BYTES];
+
+	memcpy(record, &w->generation, sizeof(w->generation));
+	memset(line, 'e', sizeof(line));
+	commits_put(txn, c->objects, w->object, record, sizeof(record));
+	commits_put(txn, c->events, c->log_bytes, line, sizeof(line));
+	c->log_bytes += sizeof(line);
+	commits_put(txn, c->meta, 0, &c->log_bytes, sizeof(c->log_bytes));
+	if (w->index)
+		commits_put(txn, c->index, w->object, NULL, 0);
+}
+
+static inline void commits_write(struct commits *c, const struct commits_wait *list)
+{
+	MDB_txn *txn;
+
+	commits_check(mdb_txn_begin(c->env, NULL, 0, &txn), "mdb_txn_begin");
+	for (; list; list = list->next)
+		commits_put_change(c, txn, list);
+	commits_check(mdb_txn_commit(txn), "mdb_txn_commit");
+}
+
+/* Called and left with the lock held. */
+static inline void commits_lead(struct commits *c)
+{
+	struct commits_wait *list = c->waiting, *w;
+
+	c->busy = true;
+	c->waiting = NULL;
+	pthread_mutex_unlock(&c->lock);
+	commits_write(c, list);
+	pthread_mutex_lock(&c->lock);
+	while ((w = list)) {
+		list = w->next;
+		w->done = true;
+	}
+	c->busy = false;
+	pthread_cond_broadcast(&c->committed);
+}
+
+/* Returns when the change is on disk. */
+static inline void commits_add(struct commits *c, uint64_t object, uint64_t generation,
+			       bool index)
+{
+	struct commits_wait w = {.object = object,
+				 .generation = generation,
+				 .index = index};
+
+	pthread_mutex_lock(&c->lock);
+	w.next = c->waiting;
+	c->waiting = &w;
+	while (!w.done) {
+		if (c->busy)
+			pthread_cond_wait(&c->committed, &c->lock);
+		else
+			commits_lead(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static inline void commits_open_tables(struct commits *c)
+{
+	MDB_txn *txn;
+
+	commits_check(mdb_txn_begin(c->env, NULL, 0, &txn), "mdb_txn_begin");
+	commits_check(mdb_dbi_open(txn, "objects", MDB_CREATE, &c->objects),
+		      "mdb_dbi_open");
+	commits_check(mdb_dbi_open(txn, "events", MDB_CREATE, &c->events),
+		      "mdb_dbi_open");
+	commits_check(mdb_dbi_open(txn, "meta", MDB_CREATE, &c->meta), "mdb_dbi_open");
+	commits_check(mdb_dbi_open(txn, "index", MDB_CREATE, &c->index), "mdb_dbi_open");
+	commits_check(mdb_txn_commit(txn), "mdb_txn_commit");
+}
+
+/* Makes the environment in a new folder, with attachfs's flags: synced, no WRITEMAP. */
+static inline void commits_open(struct commits *c, const char *path)
+{
+	*c = (struct commits){.lock = PTHREAD_MUTEX_INITIALIZER,
+			      .committed = PTHREAD_COND_INITIALIZER};
+	if (mkdir(path, 0700))
+		bench_die("%s: %s", path, strerror(errno));
+	commits_check(mdb_env_create(&c->env), "mdb_env_create");
+	commits_check(mdb_env_set_maxdbs(c->env, 4), "mdb_env_set_maxdbs");
+	commits_check(mdb_env_set_mapsize(c->env, (size_t)1 << 30),
+		      "mdb_env_set_mapsize");
+	commits_check(mdb_env_open(c->env, path, MDB_NOTLS, 0600), path);
+	commits_open_tables(c);
+}
+
+static inline void commits_close(struct commits *c)
+{
+	mdb_env_close(c->env);
+}
+
+#endif
