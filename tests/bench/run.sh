@@ -1,0 +1,295 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The bench: attachfs beside programs that do only what is unavoidable, as ratios of one run.
+#
+# usage: [B=build] [BENCH_QUICK=1] [BENCH_DIR=/var/tmp] tests/bench/run.sh      (as root)
+#
+# Rounds are interleaved (ours, baseline, ours …) and medians compared, once with everything on one
+# core ("pinned") and once free. A missed aim prints MISS and is no failure; anything that does
+# not work is. Durable writes go to BENCH_DIR (default $TMPDIR or /tmp), which should be the disk
+# that a state folder would be on. The large tree is made in /dev/shm, where a sync is free.
+#
+# Uncached means: drop_caches just before, for both file systems. Needs root, /dev/fuse, tgtd
+# and the loopback ports 3400-3499. About 8 minutes; BENCH_QUICK=1 only shows that it works.
+set -eu -o pipefail
+export LC_ALL=C
+
+here=$(cd "$(dirname "$0")" && pwd)
+B=${B:-build}
+attachfs=$(realpath "$B/attachfs")
+bin=$(realpath "$B/tests/bench")
+tmp=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/attachfs-bench.XXXXXX")
+shm=
+all_cpus=$(taskset -pc $$ | sed 's/.*: //')
+one_cpu=${all_cpus%%[,-]*}
+cpu_label=unpinned
+. "$here/lib.sh"
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+if [ "${BENCH_QUICK:-0}" = 1 ]; then
+	rounds=1 volumes=300 cold_stats=100 listed=100 writes=50 attaches=8 script=3 many=0
+else
+	rounds=5 volumes=100000 cold_stats=2000 listed=1000 writes=1000 attaches=96 script=20
+	many=5125 # not a multiple of what a tgtd holds: the next one meets a half-full tgtd
+fi
+
+portal=127.0.0.1:3490
+initiator=iqn.2026-11.io.attachfs.bench:host0
+
+# --- configurations --------------------------------------------------------------------------
+
+configure() { # NAME STATE_FOLDER
+	mkdir -p "$tmp/$1/docks.d"
+	cat >"$tmp/$1/attachfs.yaml" <<-END
+		state: $2
+		docks: docks.d
+		mapSize: 8589934592
+	END
+}
+
+memory_dock() { # NAME
+	cat >"$tmp/$1/docks.d/memory.yaml" <<-END
+		name: memory
+		driver: memory
+		multiAttach: true
+		pool:
+		  fast: {storageType: block, totalCapacity: 1000000, multiAttach: true}
+	END
+}
+
+tgt_dock() { # NAME PORT
+	mkdir -p "$tmp/$1/files"
+	cat >"$tmp/$1/docks.d/tgt.yaml" <<-END
+		name: tgt
+		driver: tgt
+		multiAttach: true
+		tgt: {portal: "127.0.0.1:$2", controlPort: $2, spawn: true, chap: true,
+		      iqnPrefix: iqn.2026-11.io.attachfs.bench}
+		pool:
+		  fast: {storageType: block, path: "$tmp/$1/files", totalCapacity: 1000, multiAttach: true}
+	END
+}
+
+client() { # COMMAND NAME FIRST COUNT THREADS
+	"$bin/client" "$1" "$tmp/mnt.$2" "$3" "$4" "$5"
+}
+
+quietly() {
+	"$@" >/dev/null
+}
+
+# --- a large tree: reading, listing, memory, start-up ----------------------------------------
+
+make_trees() {
+	local start
+	shm=$(mktemp -d /dev/shm/attachfs-bench.XXXXXX 2>/dev/null) || shm=$tmp/shm
+	configure empty "$shm/empty"
+	configure tree "$shm/tree"
+	memory_dock empty
+	memory_dock tree
+	start_null_fs null "$volumes"
+	start_attachfs empty
+	start_attachfs tree
+	start=$(now)
+	quietly client hosts tree 0 3 1
+	quietly client populate tree 0 "$volumes" 32
+	echo "# made $volumes volumes and $((volumes * 3)) attachments in $(since "$start") s"
+	[ "$(find "$tmp/mnt.tree/volumes" -mindepth 1 -maxdepth 1 | wc -l)" = "$volumes" ] ||
+		die "the tree does not list its $volumes volumes"
+}
+
+bench_start_up() {
+	local start took
+	stop tree
+	start=$(now)
+	start_attachfs tree
+	took=$(since "$start")
+	row "start-up, full tree (s; 2 s)" "=$took" =2 "<= 1"
+	settle tree
+	echo "# at rest again after $(since "$start") s"
+	memory_rows "restarted"
+}
+
+memory_rows() { # WHEN
+	row "own memory, $1 (MiB; empty tree)" "=$(memory tree RssAnon)" \
+		"=$(memory empty RssAnon)" "<= 1.5"
+	echo "# mapped: $(memory tree RssFile) MiB of files, $(memory tree RssShmem) of tmpfs (LMDB)"
+}
+
+bench_tree() {
+	local i name
+	for ((i = 0; i < rounds; i++)); do
+		for name in tree null; do
+			cold
+			rate "stat.$name" "$bin/client" stat "$tmp/mnt.$name" 0 "$cold_stats" 1
+			rate "cached.$name" "$bin/client" stat-cached "$tmp/mnt.$name" 0 100 1
+			rate "read.$name" "$bin/client" read "$tmp/mnt.$name" 0 100 1
+		done
+	done
+	row "stat, uncached (/s)" stat.tree stat.null ">= 0.8"
+	# 1.0 but for noise: the kernel answers for both
+	row "stat, cached (/s)" cached.tree cached.null ">= 0.95"
+	row "open+read+close (/s)" read.tree read.null ">= 0.7"
+}
+
+bench_listing() {
+	local i name
+	for ((i = 0; i < (rounds + 1) / 2; i++)); do
+		for name in tree null; do
+			listing_round "$name"
+		done
+	done
+	row "ls, $volumes volumes (s)" ls.tree ls.null "<= 1.5"
+	row "ls -l, $volumes volumes (s)" ls-l.tree ls-l.null "<= 1.5"
+	row "find, $volumes volumes (s)" find.tree find.null "<= 1.5"
+	row "find in $listed volumes (s)" deep.tree deep.null "<= 1.5"
+}
+
+listing_round() { # NAME
+	local mount=$tmp/mnt.$1 some
+	cold
+	seconds "ls.$1" ls "$mount/volumes"
+	cold
+	seconds "ls-l.$1" ls -l "$mount/volumes"
+	cold
+	seconds "find.$1" find "$mount/volumes" -maxdepth 1
+	mapfile -t some < <(seq -f "$mount/volumes/v%06.0f" 0 $((listed - 1)))
+	cold
+	seconds "deep.$1" find "${some[@]}" -maxdepth 1
+}
+
+# --- durable writes --------------------------------------------------------------------------
+
+make_writes() {
+	configure writes "$tmp/writes/state"
+	memory_dock writes
+	start_attachfs writes
+	quietly client volumes writes 0 1000 16
+}
+
+lmdb_floor() { # NAME CHANGES THREADS
+	rm -rf "$tmp/lmdb"
+	rate "$1" "$bin/lmdb_floor" "$tmp/lmdb" "$2" "$3"
+}
+
+bench_writes() {
+	local i
+	for ((i = 0; i < rounds; i++)); do
+		rate write1 "$bin/client" write "$tmp/mnt.writes" 0 "$writes" 1
+		lmdb_floor lmdb1 "$writes" 1
+		rate rewrite1 "$bin/client" rewrite "$tmp/mnt.writes" 0 "$writes" 1
+		rate write16 "$bin/client" write "$tmp/mnt.writes" 0 $((writes * 4)) 16
+		lmdb_floor lmdb16 $((writes * 4)) 16
+	done
+	row "durable write, 1 writer (/s; bare LMDB)" write1 lmdb1 ">= 0.8"
+	row "durable open+write+close (/s; bare LMDB)" rewrite1 lmdb1 -
+	row "durable write, 16 writers against 1 (/s)" write16 write1 ">= 5"
+	row "bare LMDB itself, 16 threads against 1 (/s)" lmdb16 lmdb1 -
+}
+
+# --- attaching -------------------------------------------------------------------------------
+
+make_attaches() {
+	configure few "$tmp/few/state"
+	tgt_dock few 3400
+	start_tgtd tgtd "$portal"
+	truncate -s 16M "$tmp/script.img"
+	start_attachfs few
+	quietly client hosts few 0 1 1
+	quietly client volumes few 0 $((attaches + 30)) 16
+}
+
+attach_round() { # SUFFIX THREADS
+	quietly client reserve few 0 "$attaches" "$2"
+	rate "attach$1" "$bin/client" attach "$tmp/mnt.few" 0 "$attaches" "$2"
+	rate "detach$1" "$bin/client" detach "$tmp/mnt.few" 0 "$attaches" "$2"
+	rm -rf "$tmp/floor"
+	rate "floor$1" "$bin/floor" "$tmp/floor" "$tmp/tgtd.0" "$portal" "$attaches" "$2"
+}
+
+bench_attach() {
+	local i
+	for ((i = 0; i < rounds; i++)); do
+		attach_round 1 1
+		attach_round 16 16
+		seconds shell "$here/attachfs_attach.sh" "$script" "$tmp/mnt.few/volumes/v000000" h0
+		TGT_IPC_SOCKET=$tmp/tgtd seconds tgtadm \
+			"$here/tgtadm_attach.sh" "$script" "$tmp/script.img" "$initiator"
+	done
+	row "attach, 1 at once (/s; floor)" attach1 floor1 ">= 0.75"
+	row "attach, 16 at once (/s; floor)" attach16 floor16 ">= 0.7"
+	row "detach, 1 at once (/s; floor)" detach1 floor1.2 -
+	row "detach, 16 at once (/s; floor)" detach16 floor16.2 -
+	row "attach+detach, $script times (s; tgtadm script)" shell tgtadm "<= 0.5"
+}
+
+make_many() {
+	local start
+	configure many "$tmp/many/state"
+	tgt_dock many 3420
+	start_attachfs many
+	start=$(now)
+	quietly client hosts many 0 1 1
+	quietly client volumes many 0 $((many + 10)) 16
+	quietly client reserve many 0 "$many" 16
+	quietly client attach many 0 "$many" 16
+	echo "# attached $many volumes in $(since "$start") s"
+	quietly client reserve few "$attaches" 10 1
+	quietly client attach few "$attaches" 10 1
+}
+
+# many_round NAME FIRST: ten more attachments beside those that are there
+many_round() {
+	quietly client reserve "$1" "$2" 10 1
+	seconds "beside.$1" "$bin/client" attach "$tmp/mnt.$1" "$2" 10 1
+	quietly client detach "$1" "$2" 10 1
+}
+
+bench_many() {
+	local i
+	for ((i = 0; i < rounds; i++)); do
+		many_round many "$many"
+		many_round few $((attaches + 10))
+	done
+	row "10 attaches beside $many, against beside 10 (s)" beside.many beside.few "<= 1.5"
+}
+
+# --- all of it -------------------------------------------------------------------------------
+
+both_ways() { # FUNCTION…
+	local how f
+	for how in pinned unpinned; do
+		pin $how
+		samples=()
+		for f in "$@"; do
+			$f
+		done
+	done
+}
+
+[ "$(id -u)" = 0 ] || die "needs root"
+[ -z "$(our_tgtds)" ] || die "a tgtd is running on ports 3400-3499 already"
+echo "# $(uname -sr), $(nproc) cores, $rounds rounds, files in $(dirname "$tmp")"
+header
+make_writes
+both_ways bench_writes
+stop writes
+make_attaches
+both_ways bench_attach
+if [ "$many" -gt 0 ]; then
+	make_many
+	both_ways bench_many
+	stop many
+fi
+stop few
+end_tgtds
+unset 'pid_of[tgtd]'
+make_trees
+memory_rows "full tree"
+bench_start_up
+both_ways bench_tree bench_listing
+for name in tree empty null; do
+	stop "$name"
+done
+echo "# $missed aims missed"
