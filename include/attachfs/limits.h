@@ -26,7 +26,8 @@
 #define CONF_NODES_MAX	    65536
 #define CONF_DOCKS_MAX	    1024
 
-/* The audit log keeps at least half of this; the oldest lines go first. */
+/* One line of the audit log, and the whole: past that its older half goes. */
+#define EVENT_BYTES_MAX	 4096
 #define EVENTS_BYTES_MAX (64ULL << 20)
 
 /* Threads that work for one dock at the same time. */

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules: what may be done to the tree, what follows from it, and what the backend owes. */
+#ifndef ATTACHFS_CORE_H
+#define ATTACHFS_CORE_H
+
+#include <sys/types.h>
+
+#include "attachfs/conf.h"
+#include "attachfs/object.h"
+#include "attachfs/store.h"
+
+struct core;
+struct intent;
+
+/* Something that a kernel may have cached and must forget. */
+struct note {
+	enum { NOTE_ATTRS, NOTE_NODE, NOTE_ENTRY } type;
+	struct ref ref;			 /* ATTRS: all files of ref.object; ENTRY: the directory */
+	char name[2 * NAME_BYTES_MAX + 2]; /* ENTRY: the name that is gone */
+};
+
+enum kick {
+	KICK_WORK = 1,	   /* core_works() */
+	KICK_SESSIONS = 2, /* core_sessions_set() for each attachment */
+	KICK_COMPARE = 4,  /* compare with what the backend exports */
+};
+
+/* What core needs from those above and below it. All may be NULL; any thread may call. */
+struct core_hooks {
+	void *arg;
+	/* Commits have changed these (fs/ tells the kernel). */
+	void (*changed)(void *arg, const struct note *notes, size_t n);
+	/* There is something to do for this volume of this dock. Never blocks. */
+	void *kick_arg;
+	void (*kick)(void *arg, uint64_t dock, uint64_t volume, enum kick what);
+};
+
+int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err);
+void core_set_hooks(struct core *core, const struct core_hooks *hooks);
+void core_close(struct core *core);
+struct store *core_store(struct core *core);
+
+/* ---- reading: any thread, in a transaction of store_read_begin() ---- */
+
+/* What a computed value may look at. */
+struct view {
+	struct core *core;
+	struct tx *tx;
+};
+
+struct node_stat {
+	enum { NODE_IS_DIR, NODE_IS_FILE, NODE_IS_LINK } type;
+	struct inode_state inode;
+	int64_t ctime;
+	uint64_t size;
+	bool is_volatile; /* do not cache */
+};
+
+/* -ENOENT, -ENOTDIR */
+int core_lookup(struct view *v, struct ref parent, struct text name, struct ref *ret);
+int core_stat(struct view *v, struct ref ref, struct node_stat *ret);
+/* The directory that a directory is in. */
+int core_parent(struct view *v, struct ref ref, struct ref *ret);
+/* The value exactly as read(2) shows it; -EACCES never: permissions are the kernel's. */
+int core_read(struct view *v, struct ref ref, struct buf *out);
+int core_readlink(struct view *v, struct ref ref, struct buf *out);
+/* Entries in a stable order; cookies are greater than 0 and `after` is the last one seen. */
+typedef int entry_fn(void *arg, const char *name, struct ref ref, uint64_t cookie);
+int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void *arg);
+/* The row behind a node; NULL if there is none. */
+int core_node(struct view *v, struct ref ref, const struct node **ret);
+/* "volumes/db/attachments/host1/mode", for messages and the audit log. */
+int core_path(struct tx *tx, struct ref ref, struct buf *out);
+
+/* ---- changing: one intent per request ---- */
+
+struct caller {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+};
+
+enum intent_op {
+	INTENT_MAKE,   /* mkdir(subject = container, name, mode) or a new key */
+	INTENT_REMOVE, /* rmdir(subject = container, name), or a key */
+	INTENT_RENAME, /* subject/name -> dest/new_name */
+	INTENT_SET,    /* write `value` to the attribute `subject` */
+	INTENT_INODE,  /* chmod, chown, utimens of `subject` */
+};
+
+enum inode_field { INODE_MODE = 1, INODE_UID = 2, INODE_GID = 4, INODE_ATIME = 8, INODE_MTIME = 16 };
+
+/*
+ * A request for a change. Whoever makes it fills the first part, keeps it (and what `value`
+ * points at) alive until answer() is called, exactly once, in any thread, with 0 or -errno and
+ * `err` explaining it. answer() may free it. If the change needs the backend the answer
+ * comes when the backend has done it or the bounded wait is over (-ETIMEDOUT: the intent
+ * stands and the work goes on).
+ */
+struct intent {
+	enum intent_op op;
+	struct caller caller;
+	struct ref subject, dest;
+	char name[NAME_BYTES_MAX + 1], new_name[NAME_BYTES_MAX + 1];
+	bool no_replace;	  /* RENAME */
+	struct text value;	  /* SET */
+	unsigned inode_fields;	  /* INODE */
+	struct inode_state inode; /* INODE; mode also for MAKE */
+	void (*answer)(struct intent *intent, int result);
+	/* Has the caller been interrupted already? NULL: never. */
+	bool (*interrupted)(struct intent *intent);
+	uint64_t ticket;	  /* unique; for core_interrupt() */
+
+	struct error err;
+	struct ref made;	  /* MAKE */
+
+	/* core's own */
+	struct mutation mutation;
+	struct core *core;
+	struct note *notes;
+	size_t n_notes, notes_size;
+	uint64_t wait_object, wait_generation, kick_volume, kick_dock;
+	unsigned wait_ms;
+	int64_t deadline;
+	struct intent *next;
+};
+
+void core_submit(struct core *core, struct intent *intent);
+/* Asks the backend for the live sessions of the attachment `intent->subject`; answered when
+ * core_read() shows them. */
+void core_query(struct core *core, struct intent *intent);
+/* Answers a waiting intent with -EINTR, from another thread, if it is still waiting. */
+void core_interrupt(struct core *core, uint64_t ticket);
+
+/* ---- working: what the backend owes, for worker/ ---- */
+
+enum work_type {
+	WORK_PROVISION,
+	WORK_EXTEND,
+	WORK_PURGE,
+	WORK_ATTACH,
+	WORK_DETACH,
+};
+
+/* One thing to do, with everything that is needed to do it. Plain data. */
+struct work {
+	enum work_type type;
+	uint64_t object;     /* the volume's or the attachment's number */
+	uint64_t volume_number, dock;
+	uint64_t generation;
+	char pool[NAME_BYTES_MAX + 1];
+	struct backend_volume volume; /* .pool points at `pool` */
+	struct backend_export want;   /* ATTACH: the export to make; DETACH: the one to end */
+	bool switches;		      /* ATTACH: the other mode is exported now and must go */
+	bool sessions_forbid;	      /* a live session on what goes refuses it (EBUSY) */
+};
+
+typedef int work_fn(void *arg, const struct work *work);
+/* Everything that is unsettled about a volume, in the order in which it is to be done. */
+int core_works(struct core *core, uint64_t volume, work_fn *fn, void *arg);
+/* Every attachment of a volume that is attached, as the WORK_ATTACH that keeps it so. */
+int core_exports(struct core *core, uint64_t volume, work_fn *fn, void *arg);
+/* A volume as its backend sees it. `pool` has room for a name; ret->pool points there. */
+int core_volume(struct core *core, uint64_t number, struct backend_volume *ret, char *pool);
+/* Every volume of a dock, those being purged too; `id` is text, `busy` if it is unsettled or
+ * has attachments that are more than reserved. */
+typedef int volume_fn(void *arg, uint64_t volume, const char *id, bool busy);
+int core_volumes(struct core *core, uint64_t dock, volume_fn *fn, void *arg);
+
+/*
+ * What has come of it: 0 and, for WORK_ATTACH, the connection and the mode that was probed;
+ * or -errno. Ignored if the object has moved on to another generation. Waits for the commit,
+ * then answers whoever waited. -EBUSY means that a live session forbids it.
+ */
+int core_settle(struct core *core, const struct work *work, int result,
+		const struct backend_connection *connection, enum access_mode seen,
+		const struct error *err);
+/* It has failed for now and will be tried again: says so in last_error. */
+int core_postpone(struct core *core, const struct work *work, const struct error *err);
+/* Answers whoever waits for this work, which goes on. */
+void core_answer(struct core *core, const struct work *work, int result, const struct error *err);
+
+/* ---- docks: what worker/ finds out about backends ---- */
+
+struct dock_capability {
+	const char *dock;
+	bool built_in;
+	unsigned capabilities; /* enum driver_capability */
+};
+/* Makes the docks and pools of the tree those of the configuration. */
+int core_apply_conf(struct core *core, const struct conf *conf,
+		    const struct dock_capability *capabilities, struct error *err);
+int core_dock_number(struct core *core, const char *name, uint64_t *ret);
+int core_dock_status(struct core *core, uint64_t dock, enum dock_status status,
+		     const struct error *err);
+/* Remembered in memory only. */
+void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
+		     const struct pool_usage *usage);
+/* The live sessions of an attachment, one line each, as `sessions` shows them. In memory only.
+ * Answers those who asked; with `result` -errno they get that. */
+void core_sessions_set(struct core *core, uint64_t attachment, int result, struct text lines);
+
+/* A line in the audit log that is not part of a change. */
+void core_event(struct core *core, const char *event, const char *message);
+
+/* Every record as JSON lines, without secrets, onto `out`. */
+int core_dump(struct store *store, int (*line)(void *arg, struct text json), void *arg);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The durable state: an LMDB environment, one writer thread with group commit, the audit log. */
+#ifndef ATTACHFS_STORE_H
+#define ATTACHFS_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attachfs/error.h"
+#include "attachfs/text.h"
+
+/*
+ * The store knows bytes, not objects: what keys and values mean is core's business. Keys
+ * compare as bytes, so numbers in keys are big-endian (key_u64()).
+ *
+ * Numbers of tables are the order of their names in store.c; the names are on disk.
+ */
+enum store_table {
+	TABLE_META,	 /* counters, the format's version */
+	TABLE_OBJECTS,	 /* object number -> record */
+	TABLE_NAMES,	 /* (parent, container, name) -> object number */
+	TABLE_CHILDREN,	 /* (parent, container, object number) -> name: the order of readdir */
+	TABLE_HOSTS,	 /* (host name, NUL, attachment's number) -> nothing */
+	TABLE_UNSETTLED, /* (volume's number, object's number) -> nothing: work for the worker */
+	TABLE_EVENTS,	 /* byte offset -> line of the audit log */
+	TABLES
+};
+
+struct store;
+
+/*
+ * A transaction. Readers see one moment; what they get points into the map and is valid
+ * until store_read_end(). In the writer's transactions it is valid until the next tx_put()
+ * or tx_delete(). One thread at a time.
+ */
+struct tx {
+	struct store *store;
+	void *txn; /* MDB_txn */
+	bool write;
+};
+
+/*
+ * Opens (and makes) the state folder, which must be ours alone: mode 0700, owned by the
+ * caller, not opened by another attachfs (-EBUSY). -EINVAL if it is foreign, newer or damaged;
+ * never overwritten. `read_only` is for looking at a folder that a running attachfs may
+ * hold: no lock, no writer thread. Errors are explained in `err`.
+ */
+int store_open(const char *path, uint64_t map_size, bool read_only, struct store **ret,
+	       struct error *err);
+
+/* Commits what is queued, ends the writer, closes. No transaction may be open. */
+void store_close(struct store *store);
+
+/* A snapshot for reading. About 100 ns; never blocks on the writer. Any thread. */
+int store_read_begin(struct store *store, struct tx *ret);
+void store_read_end(struct tx *tx);
+
+/* Results are 0, -ENOENT, -ENOSPC (the map is full), -EIO … */
+int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *ret);
+int tx_put(struct tx *tx, enum store_table table, struct text key, struct text value);
+int tx_delete(struct tx *tx, enum store_table table, struct text key);
+
+/*
+ * Calls `fn` for the keys that begin with `prefix`, in order, from the first one that is not
+ * below `from` (TEXT_NONE: from the start). `fn` returns 0 to go on; anything else ends the
+ * scan and is returned. `fn` must not write.
+ */
+typedef int tx_scan_fn(void *arg, struct text key, struct text value);
+int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct text from,
+	    tx_scan_fn *fn, void *arg);
+
+/* A number that was never given out before; numbers start at FIRST_OBJECT. */
+#define FIRST_OBJECT 256
+int tx_new_number(struct tx *tx, uint64_t *ret);
+
+/*
+ * A change of the state. The writer thread calls apply() in a transaction; if it returns
+ * an error nothing of it remains, and refused() (optional) may leave a note of the refusal
+ * in the same commit. When the commit is on disk (or has failed: `result`), done() is
+ * called, once, in the writer thread; it may free the mutation.
+ */
+struct mutation {
+	int (*apply)(struct tx *tx, struct mutation *m);
+	void (*refused)(struct tx *tx, struct mutation *m);
+	void (*done)(struct mutation *m);
+	int result;
+	struct mutation *next; /* the writer's */
+};
+
+/* Queues it; returns at once. In order of submission. Any thread. */
+void store_submit(struct store *store, struct mutation *m);
+
+/* Submits it and waits until it is durable; returns its result. `m->done` is not called.
+ * Not from the writer thread. */
+int store_run(struct store *store, struct mutation *m);
+
+/* Releases reader slots of processes that died. Now and then, any thread. */
+void store_maintain(struct store *store);
+
+struct store_usage {
+	uint64_t map_bytes, used_bytes, commits, mutations;
+	unsigned readers;
+};
+void store_usage(struct store *store, struct store_usage *ret);
+
+/*
+ * The audit log is a byte stream of lines, each ending in a newline. Appending is part
+ * of the change that it tells of. Past EVENTS_BYTES_MAX the older half goes.
+ */
+int tx_event_add(struct tx *tx, struct text line);
+uint64_t tx_events_size(struct tx *tx);
+/* Up to `size` bytes from `offset`; 0 at the end. */
+int tx_events_read(struct tx *tx, uint64_t offset, char *out, size_t size, size_t *ret);
+
+static inline void key_u64(uint8_t out[8], uint64_t n)
+{
+	for (int i = 7; i >= 0; i--, n >>= 8)
+		out[i] = (uint8_t)n;
+}
+
+static inline uint64_t key_to_u64(const void *p)
+{
+	const uint8_t *b = p;
+	uint64_t n = 0;
+
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | b[i];
+	return n;
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The worker makes backends agree with the tree: a few threads for each dock. */
+#ifndef ATTACHFS_WORKER_H
+#define ATTACHFS_WORKER_H
+
+#include "attachfs/conf.h"
+#include "attachfs/core.h"
+#include "attachfs/error.h"
+
+struct worker;
+
+/* Checks the drivers' own part of the configuration, without side effects. */
+int worker_check_conf(const struct conf *conf, struct error *err);
+
+/*
+ * Puts the configuration's docks into the tree and starts to serve them: what start-up finds
+ * unsettled is finished, exports are compared with the backends, by the very same code
+ * that serves kicks later. Sets the core's `kick` hook; the other hooks are `hooks`'s.
+ */
+int worker_open(struct core *core, const struct conf *conf, const struct core_hooks *hooks,
+		struct worker **ret, struct error *err);
+
+/* Waits until each dock has answered or failed once, at most `ms`. */
+void worker_wait_ready(struct worker *worker, unsigned ms);
+
+/* Ends the threads after what they are doing; what is unsettled stays so. */
+void worker_close(struct worker *worker);
+
+#endif

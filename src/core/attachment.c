@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attachments: reserve, attach, switch, detach: the rules, as far as no backend is needed. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <uuid.h>
+
+#include "core.h"
+
+const char *const attachment_status_names[] = {
+	[ATTACHMENT_RESERVED] = "reserved",   [ATTACHMENT_ATTACHING] = "attaching",
+	[ATTACHMENT_ATTACHED] = "attached",   [ATTACHMENT_DETACHING] = "detaching",
+	[ATTACHMENT_ERROR] = "error",
+};
+
+static uint64_t status_of(const union any *object)
+{
+	return object->attachment.status;
+}
+
+/* The volume, its pool and its dock. */
+struct place {
+	union any volume, pool, dock;
+};
+
+static int get_place(struct change *c, const struct attachment *a, struct place *ret)
+{
+	int rc = object_get_kind(c->tx, a->o.parent, KIND_VOLUME, &ret->volume);
+
+	if (rc)
+		return rc;
+	if (!ret->volume.volume.pool)
+		return error_set(c->err, EBUSY, "volume %s is new: write its size first",
+				 ret->volume.o.name);
+	return pool_get(c->tx, ret->volume.volume.pool, &ret->pool, &ret->dock);
+}
+
+/* mkdir: the volume is held from here on, and nothing else happens. */
+static int reserve(struct change *c, union any *object)
+{
+	struct attachment *a = &object->attachment;
+	struct place p;
+	struct tally t;
+	int rc = get_place(c, a, &p);
+
+	if (!rc)
+		rc = volume_tally(c->tx, a->o.parent, &t);
+	if (rc)
+		return rc;
+	/* The object itself is linked already but not saved, so the tally has not met it. */
+	if (t.total && !p.volume.volume.multiattach)
+		return error_set(c->err, EBUSY,
+				 "volume %s is held by %s and multiattach is false: detach %s "
+				 "first",
+				 p.volume.o.name, t.holder, t.holder);
+	if (t.total && !p.pool.pool.multiattach)
+		return error_set(c->err, EOPNOTSUPP, "pool %s:%s no longer supports multiattach",
+				 p.dock.o.name, p.pool.o.name);
+	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	return link_add_attachment(c, a);
+}
+
+/* Its own initiator, or that of the host it is named after. */
+static int find_initiator(struct change *c, struct attachment *a)
+{
+	char name[ISCSI_NAME_MAX + 1] = "";
+	uint64_t number;
+	union any host;
+
+	if (a->initiator.n) {
+		text_lower(name, sizeof(name), a->initiator);
+	} else if (!object_find(c->tx, (struct ref){ROOT_OBJECT, ROOT_HOSTS}, text_of(a->o.name),
+				&number) &&
+		   !object_get_kind(c->tx, number, KIND_HOST, &host)) {
+		text_lower(name, sizeof(name), host.host.initiator);
+	}
+	if (!name[0])
+		return error_set(c->err, EDESTADDRREQ,
+				 "%s has no initiator: write its iSCSI name to initiator here, or to "
+				 "hosts/%s/initiator",
+				 a->o.name, a->o.name);
+	a->host_initiator = change_keep(c, text_of(name));
+	return a->host_initiator.p ? 0 : -ENOMEM;
+}
+
+/* What the attachments beside it say about attaching this one. */
+struct siblings {
+	struct change *c;
+	const struct attachment *self;
+	unsigned writers;
+	char writer[NAME_BYTES_MAX + 1], same_initiator[NAME_BYTES_MAX + 1];
+};
+
+static int look_at_sibling(void *arg, uint64_t number, struct text name)
+{
+	struct siblings *s = arg;
+	union any a;
+	int rc;
+
+	if (number == s->self->o.number)
+		return 0;
+	rc = object_get_kind(s->c->tx, number, KIND_ATTACHMENT, &a);
+	if (rc || a.attachment.status == ATTACHMENT_RESERVED)
+		return rc;
+	if (text_equal(a.attachment.host_initiator, s->self->host_initiator))
+		text_copy(s->same_initiator, sizeof(s->same_initiator), name);
+	if (a.attachment.mode == ACCESS_RW) {
+		s->writers++;
+		text_copy(s->writer, sizeof(s->writer), name);
+	}
+	return 0;
+}
+
+static int check_siblings(struct change *c, const struct attachment *a, const struct place *p)
+{
+	struct siblings s = {.c = c, .self = a};
+	uint64_t most = p->volume.volume.max_writers;
+	int rc = object_children(c->tx, (struct ref){a->o.parent, VOLUME_ATTACHMENTS}, 0,
+				 look_at_sibling, &s);
+
+	if (rc)
+		return rc;
+	if (s.same_initiator[0])
+		return error_set(c->err, EBUSY,
+				 "%.*s is the initiator of attachment %s already: a host is attached "
+				 "once",
+				 TEXT_ARG(a->host_initiator), s.same_initiator);
+	if (a->mode == ACCESS_RW && most && s.writers >= most)
+		return error_set(c->err, EBUSY, "max_writers is %u and %s is attached rw: attach ro, or detach it",
+				 (unsigned)most, s.writer);
+	return 0;
+}
+
+/* 128 random bits in hex, for this attachment in this generation and never again. */
+static int make_secret(struct change *c, struct attachment *a)
+{
+	unsigned char random[16];
+	char secret[2 * sizeof(random) + 1], user[64], id[UUID_TEXT_SIZE];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return error_set(c->err, EIO, "no random numbers");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(secret + 2 * i, 3, "%02x", random[i]);
+	uuid_unparse_lower(a->o.id, id);
+	snprintf(user, sizeof(user), "%s.%u", id, (unsigned)a->generation);
+	a->chap_user = change_keep(c, text_of(user));
+	a->chap_secret = change_keep(c, text_of(secret));
+	return a->chap_user.p && a->chap_secret.p ? 0 : -ENOMEM;
+}
+
+static int begin_work(struct change *c, struct attachment *a, const struct place *p,
+		      enum attachment_status status, unsigned timeout_ms)
+{
+	a->status = status;
+	a->generation++;
+	change_wait(c, a->o.number, a->generation, timeout_ms);
+	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
+}
+
+static int attach(struct change *c, struct attachment *a)
+{
+	struct place p;
+	int rc = get_place(c, a, &p);
+
+	if (rc)
+		return rc;
+	if (p.volume.volume.status != VOLUME_AVAILABLE && p.volume.volume.status != VOLUME_EXTENDING)
+		return error_set(c->err, EBUSY, "volume %s is not available yet", p.volume.o.name);
+	rc = find_initiator(c, a);
+	if (!rc)
+		rc = check_siblings(c, a, &p);
+	if (!rc)
+		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
+	if (!rc)
+		rc = make_secret(c, a);
+	return rc;
+}
+
+/* To the other mode, in place: the credentials stay, the worker makes sure of the sessions. */
+static int switch_mode(struct change *c, struct attachment *a, const union any *before)
+{
+	struct place p;
+	int rc = get_place(c, a, &p);
+
+	if (!rc)
+		rc = check_siblings(c, a, &p);
+	if (!rc)
+		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
+	a->mode_before = before->o.attr[ATTACHMENT_MODE].raw;
+	return rc;
+}
+
+int attachment_set_mode(struct change *c, union any *now, const union any *before)
+{
+	struct attachment *a = &now->attachment;
+
+	switch ((enum attachment_status)a->status) {
+	case ATTACHMENT_RESERVED:
+	case ATTACHMENT_ERROR:
+		return attach(c, a);
+	case ATTACHMENT_ATTACHED:
+		return a->mode == before->attachment.mode ? 0 : switch_mode(c, a, before);
+	case ATTACHMENT_ATTACHING:
+		if (a->mode != before->attachment.mode)
+			break;
+		change_wait(c, a->o.number, a->generation, c->core->conf->attach_timeout_ms);
+		return 0;
+	case ATTACHMENT_DETACHING:
+		break;
+	}
+	return error_set(c->err, EBUSY, "%s is %s: wait until it is done", a->o.name,
+			 attachment_status_names[a->status]);
+}
+
+/* The record goes, and every name by which it was found. */
+int attachment_detached(struct change *c, union any *object)
+{
+	struct attachment *a = &object->attachment;
+	union any volume;
+	int rc = object_get_kind(c->tx, a->o.parent, KIND_VOLUME, &volume);
+
+	if (rc)
+		return rc;
+	link_forget(c, a, volume.o.name);
+	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	rc = link_remove_attachment(c, a);
+	return rc ? rc : change_delete(c, object);
+}
+
+/* rmdir: done at once if no backend was ever told, else when the host is provably out. */
+static int detach(struct change *c, union any *object)
+{
+	struct attachment *a = &object->attachment;
+	struct place p;
+	int rc;
+
+	if (a->status == ATTACHMENT_RESERVED)
+		return attachment_detached(c, object);
+	if (a->status == ATTACHMENT_DETACHING) {
+		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
+		return 0;
+	}
+	rc = get_place(c, a, &p);
+	a->return_status = a->status;
+	if (!rc)
+		rc = begin_work(c, a, &p, ATTACHMENT_DETACHING, c->core->conf->detach_timeout_ms);
+	return rc ? rc : change_save(c, object);
+}
+
+const struct kind_ops attachment_kind = {
+	.name = "attachment",
+	.size = sizeof(struct attachment),
+	.nodes = attachment_nodes,
+	.n_nodes = ATTACHMENT_NODES,
+	.status = status_of,
+	.status_names = attachment_status_names,
+	.directory_mode = 0755,
+	.create = reserve,
+	.remove = detach,
+};

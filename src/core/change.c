@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The only ways to alter records: load, save, link, unlink, delete, and what a change leaves. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uuid.h>
+
+#include <jansson.h>
+
+#include "attachfs/cleanup.h"
+#include "attachfs/clock.h"
+#include "core.h"
+
+/* A record's bytes, kept until the change is over. */
+struct copy {
+	struct copy *next;
+	char bytes[];
+};
+
+struct text change_keep(struct change *c, struct text t)
+{
+	struct copy *copy = malloc(sizeof(*copy) + t.n + 1);
+
+	if (!copy)
+		return TEXT_NONE;
+	if (t.n)
+		memcpy(copy->bytes, t.p, t.n);
+	copy->bytes[t.n] = '\0';
+	copy->next = c->copies;
+	c->copies = copy;
+	return (struct text){copy->bytes, t.n};
+}
+
+static void drop_copies(struct change *c)
+{
+	for (struct copy *next; c->copies; c->copies = next) {
+		next = c->copies->next;
+		free(c->copies);
+	}
+}
+
+static struct text number_key(uint8_t room[8], uint64_t number)
+{
+	key_u64(room, number);
+	return (struct text){(char *)room, 8};
+}
+
+int change_load(struct change *c, uint64_t number, enum kind kind, union any *ret)
+{
+	uint8_t room[8];
+	struct text record = TEXT_NONE, copy;
+	int rc = tx_get(c->tx, TABLE_OBJECTS, number_key(room, number), &record);
+
+	if (rc)
+		return rc;
+	copy = change_keep(c, record);
+	if (!copy.p)
+		return -ENOMEM;
+	if (object_decode(number, copy, ret))
+		return error_set(c->err, EIO, "the record of object %" PRIu64 " is damaged",
+				 number);
+	return ret->o.kind == kind ? 0 : -ENOENT;
+}
+
+int change_find(struct change *c, struct ref container, struct text name, enum kind kind,
+		union any *ret)
+{
+	uint64_t number;
+	int rc = object_find(c->tx, container, name, &number);
+
+	return rc ? rc : change_load(c, number, kind, ret);
+}
+
+int change_new(struct change *c, enum kind kind, struct ref container, const char *name,
+	       uint32_t mode, union any *ret)
+{
+	const struct kind_ops *ops = kinds[kind];
+	uint64_t number, taken;
+	int rc = object_find(c->tx, container, text_of(name), &taken);
+
+	if (rc != -ENOENT)
+		return rc ? rc : error_set(c->err, EEXIST, "%s exists already", name);
+	rc = tx_new_number(c->tx, &number);
+	if (rc)
+		return rc;
+	memset(ret, 0, ops->size);
+	ret->o.number = number;
+	ret->o.kind = kind;
+	ret->o.inode = (struct inode_state){.mode = mode & 07777,
+					    .uid = c->intent->caller.uid,
+					    .gid = c->intent->caller.gid,
+					    .atime = c->now,
+					    .mtime = c->now};
+	ret->o.created = c->now;
+	uuid_generate_random(ret->o.id);
+	for (unsigned i = 0; i < ops->n_nodes; i++)
+		if (ops->nodes[i].initial)
+			*(uint64_t *)value_field(&ops->nodes[i], ret) = ops->nodes[i].initial;
+	return change_link(c, ret, container, name);
+}
+
+int change_store(struct change *c, const union any *object)
+{
+	uint8_t room[8];
+	BUF_AUTO(record);
+	int rc = object_encode(object, &record);
+
+	if (!rc)
+		rc = tx_put(c->tx, TABLE_OBJECTS, number_key(room, object->o.number),
+			    buf_as_text(&record));
+	if (!rc)
+		change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(object->o.number)});
+	return rc;
+}
+
+int change_save(struct change *c, union any *object)
+{
+	object->o.updated = c->now;
+	return change_store(c, object);
+}
+
+/* The two keys under which an object stands in its container. */
+struct place_keys {
+	uint8_t name[9 + NAME_BYTES_MAX], child[17];
+	struct text by_name, by_number;
+};
+
+static void make_place_keys(struct place_keys *k, struct ref container, const char *name,
+			    uint64_t number)
+{
+	size_t n = strlen(name);
+
+	key_u64(k->name, container.object);
+	k->name[8] = container.node;
+	memcpy(k->name + 9, name, n);
+	k->by_name = (struct text){(char *)k->name, 9 + n};
+	memcpy(k->child, k->name, 9);
+	key_u64(k->child + 9, number);
+	k->by_number = (struct text){(char *)k->child, sizeof(k->child)};
+}
+
+int change_link(struct change *c, union any *object, struct ref container, const char *name)
+{
+	struct place_keys k;
+	uint8_t room[8];
+	int rc;
+
+	object->o.parent = container.object;
+	object->o.container = container.node;
+	text_copy(object->o.name, sizeof(object->o.name), text_of(name));
+	make_place_keys(&k, container, object->o.name, object->o.number);
+	rc = tx_put(c->tx, TABLE_NAMES, k.by_name, number_key(room, object->o.number));
+	if (!rc)
+		rc = tx_put(c->tx, TABLE_CHILDREN, k.by_number, text_of(object->o.name));
+	return rc;
+}
+
+int change_unlink(struct change *c, union any *object)
+{
+	struct ref container = {object->o.parent, object->o.container};
+	struct place_keys k;
+	int rc;
+
+	make_place_keys(&k, container, object->o.name, object->o.number);
+	rc = tx_delete(c->tx, TABLE_NAMES, k.by_name);
+	if (!rc)
+		rc = tx_delete(c->tx, TABLE_CHILDREN, k.by_number);
+	if (!rc)
+		change_note_entry(c, container, object->o.name);
+	return rc;
+}
+
+static int first_child(void *arg, uint64_t number, struct text name)
+{
+	(void)name;
+	*(uint64_t *)arg = number;
+	return 1;
+}
+
+static int delete_keys(struct change *c, union any *object)
+{
+	const struct kind_ops *ops = kinds[object->o.kind];
+	uint64_t number;
+	union any key;
+	int rc = 0;
+
+	for (uint8_t i = 0; i < ops->n_nodes && !rc; i++) {
+		struct ref container = {object->o.number, i};
+
+		if (ops->nodes[i].type != NODE_CHILDREN || ops->nodes[i].child != KIND_KEY)
+			continue;
+		while ((rc = object_children(c->tx, container, 0, first_child, &number)) == 1) {
+			rc = change_load(c, number, KIND_KEY, &key);
+			if (!rc)
+				rc = change_delete(c, &key);
+			if (rc)
+				return rc;
+		}
+	}
+	return rc;
+}
+
+int change_delete(struct change *c, union any *object)
+{
+	uint8_t room[8];
+	int rc = object->o.container ? change_unlink(c, object) : 0;
+
+	if (!rc)
+		rc = delete_keys(c, object);
+	if (!rc)
+		rc = tx_delete(c->tx, TABLE_OBJECTS, number_key(room, object->o.number));
+	return rc;
+}
+
+int change_set_raw(struct change *c, union any *object, uint8_t number, const char *raw)
+{
+	const struct node *node = node_of(object->o.kind, number);
+	struct attr_state *a = &object->o.attr[number];
+	struct text old = a->raw, kept = raw ? change_keep(c, text_of(raw)) : TEXT_NONE;
+	struct text value = text_trim(kept);
+	void *field = value_field(node, object);
+
+	if (raw && !kept.p)
+		return -ENOMEM;
+	if (node->value->is_text)
+		*(struct text *)field = TEXT_NONE;
+	else
+		*(uint64_t *)field = node->initial;
+	if (value.n && node->value->parse(value, field))
+		return -EINVAL;
+	if (!text_equal(old, kept))
+		a->inode.mtime = a->inode.atime = c->now;
+	a->raw = kept;
+	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0) | ATTR_HAS_TIMES);
+	return 0;
+}
+
+void change_note(struct change *c, const struct note *note)
+{
+	struct intent *i = c->intent;
+
+	if (i->n_notes == i->notes_size) {
+		size_t size = i->notes_size ? 2 * i->notes_size : 4;
+		struct note *notes = realloc(i->notes, size * sizeof(*notes));
+
+		if (!notes)
+			return; /* the kernel forgets by itself after its timeout */
+		i->notes = notes;
+		i->notes_size = size;
+	}
+	i->notes[i->n_notes++] = *note;
+}
+
+void change_note_entry(struct change *c, struct ref dir, const char *name)
+{
+	struct note note = {.type = NOTE_ENTRY, .ref = dir};
+
+	text_copy(note.name, sizeof(note.name), text_of(name));
+	change_note(c, &note);
+}
+
+void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms)
+{
+	c->intent->wait_object = object;
+	c->intent->wait_generation = generation;
+	c->intent->wait_ms = ms;
+}
+
+static struct text unsettled_key(uint8_t room[16], uint64_t volume, uint64_t object)
+{
+	key_u64(room, volume);
+	key_u64(room + 8, object);
+	return (struct text){(char *)room, 16};
+}
+
+int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object)
+{
+	uint8_t room[16];
+
+	c->intent->kick_dock = dock;
+	c->intent->kick_volume = volume;
+	return tx_put(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object), TEXT_NONE);
+}
+
+int change_settled(struct change *c, uint64_t volume, uint64_t object)
+{
+	uint8_t room[16];
+	int rc = tx_delete(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object));
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* One line of JSON: when, what, where, who, and what there is to say about it. */
+int change_event(struct change *c, const char *event, struct ref ref, const char *detail)
+{
+	BUF_AUTO(line);
+	BUF_AUTO(path);
+	BUF_AUTO(when);
+	_cleanup_free_ char *json = NULL;
+	json_t *object;
+
+	value_time.format(&c->now, &when);
+	if (ref.node)
+		core_path(c->tx, ref, &path);
+	if (buf_error(&path) || buf_error(&when))
+		return -ENOMEM;
+	object = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "time", when.data, "event", event,
+			   "path", path.data, "uid", (json_int_t)c->intent->caller.uid, "pid",
+			   (json_int_t)c->intent->caller.pid, "detail", detail);
+	json = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	json_decref(object);
+	if (!json)
+		return -ENOMEM;
+	buf_str(&line, json);
+	buf_str(&line, "\n");
+	if (line.len > EVENT_BYTES_MAX)
+		return -EMSGSIZE;
+	return buf_error(&line) ?: tx_event_add(c->tx, buf_as_text(&line));
+}
+
+int change_run(struct intent *intent, struct tx *tx,
+	       int (*apply)(struct change *c, struct intent *intent))
+{
+	struct change c = {.core = intent->core,
+			   .tx = tx,
+			   .intent = intent,
+			   .err = &intent->err,
+			   .now = time_now()};
+	int rc = apply(&c, intent);
+
+	drop_copies(&c);
+	return rc;
+}
+
+/* ---- changes of attachfs's own ---- */
+
+struct own_change {
+	struct intent intent;
+	int (*apply)(struct change *c, void *arg);
+	void *arg;
+};
+
+static int own_change(struct change *c, struct intent *intent)
+{
+	struct own_change *own = (struct own_change *)intent;
+
+	return own->apply(c, own->arg);
+}
+
+static int own_apply(struct tx *tx, struct mutation *m)
+{
+	return change_run(intent_of(m), tx, own_change);
+}
+
+int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
+	     struct error *err)
+{
+	struct own_change own = {
+		.intent = {.core = core, .mutation = {.apply = own_apply}},
+		.apply = apply,
+		.arg = arg,
+	};
+	int rc;
+
+	own.intent.caller = (struct caller){getuid(), getgid(), getpid()};
+	rc = store_run(core->store, &own.intent.mutation);
+	if (rc && err) {
+		*err = own.intent.err;
+		if (!err->code)
+			error_set(err, -rc, "%s", strerror(-rc));
+	}
+	if (!rc && core->hooks.changed && own.intent.n_notes)
+		core->hooks.changed(core->hooks.arg, own.intent.notes, own.intent.n_notes);
+	if (!rc && core->hooks.kick && own.intent.kick_volume)
+		core->hooks.kick(core->hooks.kick_arg, own.intent.kick_dock, own.intent.kick_volume,
+				 KICK_WORK);
+	free(own.intent.notes);
+	return rc;
+}

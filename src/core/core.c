@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The life of an intent: applied in the writer, committed, then answered or left waiting. */
+#include "core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The only object that nobody makes: the root of the tree. */
+static int make_root(struct change *c, void *arg)
+{
+	union any root = {.o = {.number = ROOT_OBJECT, .kind = KIND_ROOT, .name = ""}};
+	uint8_t key[8];
+	struct text record;
+
+	(void)arg;
+	key_u64(key, ROOT_OBJECT);
+	if (!tx_get(c->tx, TABLE_OBJECTS, (struct text){(char *)key, 8}, &record))
+		return 0;
+	root.o.inode = (struct inode_state){.mode = root_kind.directory_mode,
+					    .uid = c->intent->caller.uid,
+					    .gid = c->intent->caller.gid,
+					    .atime = c->now,
+					    .mtime = c->now};
+	root.o.created = c->now;
+	return change_save(c, &root);
+}
+
+int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err)
+{
+	struct core *core = calloc(1, sizeof(*core));
+	int rc;
+
+	if (!core)
+		return error_set(err, ENOMEM, "out of memory");
+	core->store = store;
+	core->conf = conf;
+	rc = observed_open(&core->observed);
+	if (!rc)
+		rc = waiters_start(core);
+	if (rc)
+		error_set(err, -rc, "cannot start: %s", strerror(-rc));
+	else
+		rc = core_run(core, make_root, NULL, err);
+	if (rc) {
+		core_close(core);
+		return rc;
+	}
+	*ret = core;
+	return 0;
+}
+
+void core_close(struct core *core)
+{
+	if (!core)
+		return;
+	waiters_stop(core);
+	observed_close(core->observed);
+	free(core);
+}
+
+void core_set_hooks(struct core *core, const struct core_hooks *hooks)
+{
+	core->hooks = *hooks;
+}
+
+struct store *core_store(struct core *core)
+{
+	return core->store;
+}
+
+/* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+int check_name(const char *name, struct error *err)
+{
+	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	size_t n = strlen(name);
+
+	if (n && n <= NAME_BYTES_MAX && strchr(first, name[0]) &&
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n)
+		return 0;
+	return error_set(err, EINVAL,
+			 "not a name: expected a letter or digit, then letters, digits, '.', '_' "
+			 "or '-', at most %d in all",
+			 NAME_BYTES_MAX);
+}
+
+/* The row of a container that users may add to. */
+static int writable_container(struct change *c, struct ref ref, const struct node **ret)
+{
+	struct object_head head;
+	const struct node *node;
+	int rc = object_get_head(c->tx, ref.object, &head);
+
+	if (rc)
+		return rc;
+	node = node_of(head.kind, ref.node);
+	if (!node || node->type != NODE_CHILDREN || node->fixed)
+		return error_set(c->err, EACCES, "nothing can be made here");
+	*ret = node;
+	return 0;
+}
+
+struct count {
+	unsigned n, max;
+};
+
+static int count_child(void *arg, uint64_t number, struct text name)
+{
+	struct count *count = arg;
+
+	(void)number, (void)name;
+	return ++count->n >= count->max;
+}
+
+/* -ENOSPC when a container is as full as it may be. */
+static int check_room(struct change *c, struct ref container, const struct node *node)
+{
+	struct count count = {0, 0};
+	int rc;
+
+	if (node->child == KIND_KEY)
+		count.max = KEYS_PER_DIRECTORY_MAX;
+	else if (node->child == KIND_ATTACHMENT)
+		count.max = ATTACHMENTS_PER_VOLUME_MAX;
+	else
+		return 0;
+	rc = object_children(c->tx, container, 0, count_child, &count);
+	if (rc == 1)
+		return error_set(c->err, ENOSPC, "%s holds %u already, the most it can", node->name,
+				 count.max);
+	return rc;
+}
+
+static int apply_make(struct change *c, struct intent *i)
+{
+	const struct node *node;
+	union any object;
+	int rc = check_name(i->name, c->err);
+
+	if (!rc)
+		rc = writable_container(c, i->subject, &node);
+	if (!rc)
+		rc = check_room(c, i->subject, node);
+	if (!rc)
+		rc = change_new(c, node->child, i->subject, i->name, i->inode.mode, &object);
+	if (!rc && kinds[node->child]->create)
+		rc = kinds[node->child]->create(c, &object);
+	if (!rc)
+		rc = change_save(c, &object);
+	if (rc)
+		return rc;
+	i->made = (struct ref){object.o.number, node->child == KIND_KEY ? KEY_VALUE : NODE_SELF};
+	return change_event(c, "make", i->made, NULL);
+}
+
+static int apply_remove(struct change *c, struct intent *i)
+{
+	const struct node *node;
+	union any object;
+	int rc = writable_container(c, i->subject, &node);
+
+	if (!rc)
+		rc = change_find(c, i->subject, text_of(i->name), node->child, &object);
+	if (!rc)
+		rc = change_event(c, "remove", SELF(object.o.number), NULL);
+	if (rc)
+		return rc;
+	return kinds[node->child]->remove ? kinds[node->child]->remove(c, &object)
+					  : change_delete(c, &object);
+}
+
+static int apply_rename(struct change *c, struct intent *i)
+{
+	const struct node *node;
+	union any object;
+	uint64_t taken;
+	int rc = writable_container(c, i->subject, &node);
+
+	if (!rc)
+		rc = change_find(c, i->subject, text_of(i->name), node->child, &object);
+	if (!rc)
+		rc = check_name(i->new_name, c->err);
+	if (rc)
+		return rc;
+	if (i->subject.object != i->dest.object || i->subject.node != i->dest.node)
+		return error_set(c->err, EINVAL, "a %s stays in its own directory",
+				 kinds[node->child]->name);
+	if (!strcmp(i->name, i->new_name))
+		return 0;
+	if (!kinds[node->child]->rename)
+		return error_set(c->err, EPERM, "a %s cannot be renamed",
+				 kinds[node->child]->name);
+	rc = object_find(c->tx, i->dest, text_of(i->new_name), &taken);
+	if (!rc)
+		return error_set(c->err, EEXIST, "%s exists already", i->new_name);
+	if (rc == -ENOENT)
+		rc = change_event(c, "rename", SELF(object.o.number), i->new_name);
+	return rc ? rc : kinds[node->child]->rename(c, &object, i->new_name);
+}
+
+static int apply_intent(struct change *c, struct intent *i)
+{
+	switch (i->op) {
+	case INTENT_MAKE:
+		return apply_make(c, i);
+	case INTENT_REMOVE:
+		return apply_remove(c, i);
+	case INTENT_RENAME:
+		return apply_rename(c, i);
+	case INTENT_SET:
+		return set_attribute(c, i->subject, i->value);
+	case INTENT_INODE:
+		return set_inode(c, i);
+	}
+	return -EINVAL;
+}
+
+static int intent_apply(struct tx *tx, struct mutation *m)
+{
+	return change_run(intent_of(m), tx, apply_intent);
+}
+
+/* The object that a refusal is about: the one itself, or the one it was not made in. */
+static uint64_t refused_object(struct change *c, const struct intent *i)
+{
+	uint64_t number;
+
+	if ((i->op == INTENT_REMOVE || i->op == INTENT_RENAME) &&
+	    !object_find(c->tx, i->subject, text_of(i->name), &number))
+		return number;
+	return i->subject.object;
+}
+
+/* "mkdir x: why" in last_error (where there is one) and in the audit log. */
+static int note_refusal(struct change *c, struct intent *i)
+{
+	uint64_t number = refused_object(c, i);
+	struct object_head head;
+	union any object;
+	int rc = object_get_head(c->tx, number, &head);
+
+	if (rc)
+		return rc;
+	rc = change_event(c, "refused", SELF(number), i->err.text);
+	if (rc || number == ROOT_OBJECT || i->op == INTENT_INODE)
+		return rc;
+	rc = change_load(c, number, head.kind, &object);
+	if (rc || object.o.kind == KIND_KEY)
+		return rc;
+	object.o.last_error = text_of(i->err.text);
+	return change_store(c, &object);
+}
+
+static void intent_refused(struct tx *tx, struct mutation *m)
+{
+	struct intent *i = intent_of(m);
+
+	if (!i->err.code)
+		error_set(&i->err, -m->result, "%s", strerror(-m->result));
+	i->n_notes = 0;
+	change_run(i, tx, note_refusal);
+}
+
+static void tell(struct core *core, struct note *notes, size_t n)
+{
+	if (n && core->hooks.changed)
+		core->hooks.changed(core->hooks.arg, notes, n);
+	free(notes);
+}
+
+/* Answering may free the intent, so what comes after it is taken out first. */
+static void intent_done(struct mutation *m)
+{
+	struct intent *i = intent_of(m);
+	struct core *core = i->core;
+	struct note *notes = i->notes;
+	size_t n = i->n_notes;
+	uint64_t volume = m->result ? 0 : i->kick_volume, dock = i->kick_dock;
+
+	i->notes = NULL;
+	i->n_notes = 0;
+	if (!m->result && i->wait_object)
+		waiters_add(core, i);
+	else
+		i->answer(i, m->result);
+	if (volume && core->hooks.kick)
+		core->hooks.kick(core->hooks.kick_arg, dock, volume, KICK_WORK);
+	tell(core, notes, n);
+}
+
+void core_submit(struct core *core, struct intent *intent)
+{
+	intent->core = core;
+	intent->mutation = (struct mutation){
+		.apply = intent_apply, .refused = intent_refused, .done = intent_done};
+	store_submit(core->store, &intent->mutation);
+}
+
+struct event {
+	const char *event, *message;
+};
+
+static int add_event(struct change *c, void *arg)
+{
+	const struct event *e = arg;
+
+	return change_event(c, e->event, (struct ref){0}, e->message);
+}
+
+void core_event(struct core *core, const char *event, const char *message)
+{
+	struct event e = {event, message};
+
+	core_run(core, add_event, &e, NULL);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by core's own files: the state of a running core and the context of one change. */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <pthread.h>
+
+#include "attachfs/cleanup.h"
+#include "attachfs/core.h"
+
+/* Requests that wait for the backend; see waiters.c. */
+struct waiters {
+	pthread_mutex_t lock; /* protects all of it */
+	pthread_cond_t wake;
+	struct intent *first; /* in no order; there are few */
+	pthread_t thread;
+	bool running, stopping;
+};
+
+/* What backends said of themselves; not state, so only in memory. */
+struct observed;
+
+struct core {
+	struct store *store;
+	const struct conf *conf;
+	struct core_hooks hooks;
+	struct waiters waiters;
+	struct observed *observed;
+};
+
+/*
+ * One change in the making: lives in the writer thread while apply() runs. Texts that it
+ * borrows from records are copied into `copies`, because a write moves LMDB's pages.
+ */
+struct change {
+	struct core *core;
+	struct tx *tx;
+	struct intent *intent; /* collects notes, waits and errors; never NULL */
+	struct error *err;
+	int64_t now;
+	struct copy *copies;
+};
+
+/* change.c: the only ways to alter records. */
+int change_load(struct change *c, uint64_t number, enum kind kind, union any *ret);
+int change_find(struct change *c, struct ref container, struct text name, enum kind kind,
+		union any *ret);
+/* A new object of `kind` in `container`, with a number, an id and an owner; not yet saved. */
+int change_new(struct change *c, enum kind kind, struct ref container, const char *name,
+	       uint32_t mode, union any *ret);
+/* Writes it back and notes what the kernel must forget; change_save() also sets `updated`. */
+int change_store(struct change *c, const union any *object);
+int change_save(struct change *c, union any *object);
+/* Out of its container (name and order), keeping the record. */
+int change_unlink(struct change *c, union any *object);
+int change_link(struct change *c, union any *object, struct ref container, const char *name);
+/* Unlinked and gone, with its keys. */
+int change_delete(struct change *c, union any *object);
+/* The value of an attribute that users could have written themselves. NULL: never set. */
+int change_set_raw(struct change *c, union any *object, uint8_t node, const char *raw);
+/* A copy that lives as long as the change. */
+struct text change_keep(struct change *c, struct text t);
+int change_event(struct change *c, const char *event, struct ref ref, const char *detail);
+void change_note(struct change *c, const struct note *note);
+void change_note_entry(struct change *c, struct ref dir, const char *name);
+/* The request is answered when `object` has settled in `generation`. */
+void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms);
+/* Marks the object as work for the worker of `dock`, or as settled. */
+int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object);
+int change_settled(struct change *c, uint64_t volume, uint64_t object);
+static inline struct intent *intent_of(struct mutation *m)
+{
+	return (struct intent *)((char *)m - offsetof(struct intent, mutation));
+}
+
+/* Calls `apply` with a change for `intent` in the writer's transaction. */
+int change_run(struct intent *intent, struct tx *tx,
+	       int (*apply)(struct change *c, struct intent *intent));
+
+/* Runs `apply` as a mutation of attachfs itself and waits until it is durable. */
+int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
+	     struct error *err);
+
+/* set.c */
+int set_attribute(struct change *c, struct ref ref, struct text value);
+int set_inode(struct change *c, const struct intent *intent);
+/* What a node shows before anybody has changed it; `node` NULL: the object's directory. */
+void inode_default(const struct node *node, const struct object *o, struct inode_state *ret);
+int check_name(const char *name, struct error *err);
+
+/* object.c, value.c */
+void *value_field(const struct node *node, union any *object);
+/* `text` in lower case, for names that compare so. */
+void text_lower(char *out, size_t size, struct text t);
+
+/* waiters.c */
+int waiters_start(struct core *core);
+void waiters_stop(struct core *core);
+void waiters_add(struct core *core, struct intent *intent);
+void waiters_settled(struct core *core, uint64_t object, uint64_t generation, int result,
+		     const struct error *err);
+unsigned waiters_count(struct core *core);
+
+/* observed.c */
+int observed_open(struct observed **ret);
+void observed_close(struct observed *observed);
+bool observed_usage(struct core *core, uint64_t pool, struct pool_usage *ret);
+void observed_sessions(struct core *core, uint64_t attachment, struct buf *out);
+
+/* status.c: what is computed from a volume's attachments */
+struct tally {
+	unsigned total, reserved, attaching, attached, detaching, error;
+	unsigned writers; /* rw, and more than reserved */
+	char holder[NAME_BYTES_MAX + 1]; /* the first one, for messages */
+};
+int volume_tally(struct tx *tx, uint64_t volume, struct tally *ret);
+const char *volume_status_text(const struct volume *v, const struct tally *t);
+int volume_render_status(struct view *view, const union any *object, struct buf *out);
+int volume_render_attach_status(struct view *view, const union any *object, struct buf *out);
+
+/* place.c: pools and the room in them */
+int place_volume(struct change *c, const struct volume *v, uint64_t *ret_pool);
+/* Bytes that can still be provisioned, and that could be if it were empty. -EAGAIN while
+ * the backend has not told its capacity. */
+int pool_room(struct core *core, const struct pool *pool, uint64_t *ret, uint64_t *ret_limit);
+/* Adds to (or takes from) what is provisioned in a pool. */
+int pool_charge(struct change *c, uint64_t pool, int64_t bytes);
+/* The pool by its number, and the dock that it is in. */
+int pool_get(struct tx *tx, uint64_t number, union any *ret_pool, union any *ret_dock);
+/* Does "POOL" or "DOCK:POOL" name this pool? */
+bool pool_matches(struct text wish, const char *dock, const char *pool);
+
+/* links.c: symlinks and the keys they are found by */
+extern const struct link_ops links_of_host, links_of_pool, links_flat;
+int link_readlink_attachment(struct tx *tx, const union any *object, struct buf *out);
+int link_readlink_by_host(struct tx *tx, const union any *object, struct buf *out);
+int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out);
+int link_add_attachment(struct change *c, const struct attachment *a);
+int link_remove_attachment(struct change *c, const struct attachment *a);
+int link_add_pool(struct change *c, const struct volume *v);
+int link_remove_pool(struct change *c, const struct volume *v);
+/* The kernel must forget the symlinks to this attachment of the volume named so. */
+void link_forget(struct change *c, const struct attachment *a, const char *volume);
+
+/* attachment.c, attachment_rows.c */
+extern const char *const attachment_status_names[];
+extern const struct node attachment_nodes[ATTACHMENT_NODES];
+int attachment_set_mode(struct change *c, union any *now, const union any *before);
+int attachment_detached(struct change *c, union any *attachment);
+
+/* info.c */
+int dock_info(struct view *view, const union any *object, struct buf *out);
+int volume_info(struct view *view, const union any *object, struct buf *out);
+int attachment_info(struct view *view, const union any *object, struct buf *out);
+
+/* Rows that every kind with a record has, for its table. */
+#define ROW_ID(kind_)                                                                          \
+	{                                                                                      \
+		.name = "id", .type = NODE_ATTR, .value = &value_uuid,                         \
+		.offset = offsetof(struct object, id), .help = "UUID of the " kind_            \
+						      ", never used twice"                     \
+	}
+#define ROW_CREATED                                                                            \
+	{                                                                                      \
+		.name = "created_at", .type = NODE_ATTR, .value = &value_time,                 \
+		.offset = offsetof(struct object, created), .help = "when it was made"         \
+	}
+#define ROW_UPDATED                                                                            \
+	{                                                                                      \
+		.name = "updated_at", .type = NODE_ATTR, .value = &value_time,                 \
+		.offset = offsetof(struct object, updated), .help = "when it last changed"     \
+	}
+#define ROW_LAST_ERROR                                                                         \
+	{                                                                                      \
+		.name = "last_error", .type = NODE_ATTR, .flags = NODE_STORED,                 \
+		.value = &value_line, .offset = offsetof(struct object, last_error),           \
+		.help = "why the last change was refused or failed; empty when it did not"     \
+	}
+
+extern const struct kind_ops root_kind, dock_kind, pool_kind, host_kind, volume_kind,
+	attachment_kind, key_kind;
+
+#endif

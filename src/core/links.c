@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tree's symlinks: a host's attachments, a pool's volumes, and the flat index of both. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "core.h"
+
+/* An attachment and the volume it is of. */
+static int get_pair(struct tx *tx, uint64_t number, union any *attachment, union any *volume)
+{
+	int rc = object_get_kind(tx, number, KIND_ATTACHMENT, attachment);
+
+	return rc ? rc : object_get_kind(tx, attachment->o.parent, KIND_VOLUME, volume);
+}
+
+static int find_attachment(struct tx *tx, struct text volume, struct text host, uint64_t *ret)
+{
+	uint64_t number;
+	int rc = object_find(tx, (struct ref){ROOT_OBJECT, ROOT_VOLUMES}, volume, &number);
+
+	return rc ? rc : object_find(tx, (struct ref){number, VOLUME_ATTACHMENTS}, host, ret);
+}
+
+/* ---- hosts/HOST/attachments/VOLUME ---- */
+
+static struct text host_key(uint8_t room[NAME_BYTES_MAX + 9], const char *host, uint64_t number)
+{
+	size_t n = strlen(host) + 1;
+
+	memcpy(room, host, n);
+	key_u64(room + n, number);
+	return (struct text){(char *)room, n + 8};
+}
+
+static int lookup_of_host(struct tx *tx, const struct object *host, struct text name,
+			  struct ref *ret)
+{
+	uint64_t number;
+	int rc = find_attachment(tx, name, text_of(host->name), &number);
+
+	if (!rc)
+		*ret = (struct ref){number, ATTACHMENT_LINK_BY_HOST};
+	return rc;
+}
+
+struct link_list {
+	struct tx *tx;
+	link_entry_fn *fn;
+	void *arg;
+};
+
+static int list_one_of_host(void *arg, struct text key, struct text value)
+{
+	struct link_list *l = arg;
+	uint64_t number = key_to_u64(key.p + key.n - 8);
+	union any attachment, volume;
+	int rc = get_pair(l->tx, number, &attachment, &volume);
+
+	(void)value;
+	return rc ? rc
+		  : l->fn(l->arg, volume.o.name, (struct ref){number, ATTACHMENT_LINK_BY_HOST});
+}
+
+static int list_of_host(struct tx *tx, const struct object *host, uint64_t from,
+			link_entry_fn *fn, void *arg)
+{
+	struct link_list l = {tx, fn, arg};
+	uint8_t room[NAME_BYTES_MAX + 9];
+	struct text key = host_key(room, host->name, from);
+
+	return tx_scan(tx, TABLE_HOSTS, (struct text){key.p, key.n - 8}, key, list_one_of_host,
+		       &l);
+}
+
+const struct link_ops links_of_host = {lookup_of_host, list_of_host};
+
+int link_readlink_by_host(struct tx *tx, const union any *object, struct buf *out)
+{
+	union any volume;
+	int rc = object_get_kind(tx, object->o.parent, KIND_VOLUME, &volume);
+
+	if (!rc)
+		buf_printf(out, "../../../volumes/%s/attachments/%s", volume.o.name,
+			   object->o.name);
+	return rc ? rc : buf_error(out);
+}
+
+/* ---- attachments/VOLUME@HOST ---- */
+
+static int lookup_flat(struct tx *tx, const struct object *root, struct text name,
+		       struct ref *ret)
+{
+	const char *at = memchr(name.p, '@', name.n);
+	struct text volume, host;
+	uint64_t number;
+	int rc;
+
+	(void)root;
+	if (!at)
+		return -ENOENT;
+	volume = (struct text){name.p, (size_t)(at - name.p)};
+	host = (struct text){at + 1, name.n - volume.n - 1};
+	rc = find_attachment(tx, volume, host, &number);
+	if (!rc)
+		*ret = (struct ref){number, ATTACHMENT_LINK_FLAT};
+	return rc;
+}
+
+static int list_one_flat(void *arg, uint64_t number, struct text host)
+{
+	struct link_list *l = arg;
+	char name[2 * NAME_BYTES_MAX + 2];
+	union any attachment, volume;
+	int rc = get_pair(l->tx, number, &attachment, &volume);
+
+	if (rc)
+		return rc;
+	snprintf(name, sizeof(name), "%s@%.*s", volume.o.name, TEXT_ARG(host));
+	return l->fn(l->arg, name, (struct ref){number, ATTACHMENT_LINK_FLAT});
+}
+
+/* Indexed like children of the root, by the attachment's number. */
+static int list_flat(struct tx *tx, const struct object *root, uint64_t from, link_entry_fn *fn,
+		     void *arg)
+{
+	struct link_list l = {tx, fn, arg};
+
+	return object_children(tx, (struct ref){root->number, ROOT_ATTACHMENTS}, from,
+			       list_one_flat, &l);
+}
+
+const struct link_ops links_flat = {lookup_flat, list_flat};
+
+int link_readlink_attachment(struct tx *tx, const union any *object, struct buf *out)
+{
+	union any volume;
+	int rc = object_get_kind(tx, object->o.parent, KIND_VOLUME, &volume);
+
+	if (!rc)
+		buf_printf(out, "../volumes/%s/attachments/%s", volume.o.name, object->o.name);
+	return rc ? rc : buf_error(out);
+}
+
+/* ---- docks/DOCK/pools/POOL/volumes/NAME ---- */
+
+static int lookup_of_pool(struct tx *tx, const struct object *pool, struct text name,
+			  struct ref *ret)
+{
+	union any volume;
+	uint64_t number;
+	int rc = object_find(tx, (struct ref){ROOT_OBJECT, ROOT_VOLUMES}, name, &number);
+
+	if (!rc)
+		rc = object_get_kind(tx, number, KIND_VOLUME, &volume);
+	if (rc)
+		return rc;
+	if (volume.volume.pool != pool->number)
+		return -ENOENT;
+	*ret = (struct ref){number, VOLUME_LINK};
+	return 0;
+}
+
+static int list_one_of_pool(void *arg, uint64_t number, struct text name)
+{
+	struct link_list *l = arg;
+	char copy[NAME_BYTES_MAX + 1];
+
+	text_copy(copy, sizeof(copy), name);
+	return l->fn(l->arg, copy, (struct ref){number, VOLUME_LINK});
+}
+
+static int list_of_pool(struct tx *tx, const struct object *pool, uint64_t from,
+			link_entry_fn *fn, void *arg)
+{
+	struct link_list l = {tx, fn, arg};
+
+	return object_children(tx, (struct ref){pool->number, POOL_VOLUMES}, from,
+			       list_one_of_pool, &l);
+}
+
+const struct link_ops links_of_pool = {lookup_of_pool, list_of_pool};
+
+int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out)
+{
+	(void)tx;
+	buf_printf(out, "../../../../../volumes/%s", object->o.name);
+	return buf_error(out);
+}
+
+static struct text child_key(uint8_t room[17], struct ref container, uint64_t number)
+{
+	key_u64(room, container.object);
+	room[8] = container.node;
+	key_u64(room + 9, number);
+	return (struct text){(char *)room, 17};
+}
+
+int link_add_pool(struct change *c, const struct volume *v)
+{
+	uint8_t room[17];
+
+	return tx_put(c->tx, TABLE_CHILDREN,
+		      child_key(room, (struct ref){v->pool, POOL_VOLUMES}, v->o.number),
+		      text_of(v->o.name));
+}
+
+int link_remove_pool(struct change *c, const struct volume *v)
+{
+	struct ref dir = {v->pool, POOL_VOLUMES};
+	uint8_t room[17];
+
+	change_note_entry(c, dir, v->o.name);
+	return tx_delete(c->tx, TABLE_CHILDREN, child_key(room, dir, v->o.number));
+}
+
+int link_add_attachment(struct change *c, const struct attachment *a)
+{
+	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
+	uint8_t by_host[NAME_BYTES_MAX + 9], by_number[17];
+	int rc = tx_put(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number), TEXT_NONE);
+
+	return rc ? rc
+		  : tx_put(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number),
+			   text_of(a->o.name));
+}
+
+int link_remove_attachment(struct change *c, const struct attachment *a)
+{
+	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
+	uint8_t by_host[NAME_BYTES_MAX + 9], by_number[17];
+	int rc = tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
+
+	return rc ? rc
+		  : tx_delete(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number));
+}
+
+void link_forget(struct change *c, const struct attachment *a, const char *volume)
+{
+	char name[2 * NAME_BYTES_MAX + 2];
+	uint64_t host;
+
+	snprintf(name, sizeof(name), "%s@%s", volume, a->o.name);
+	change_note_entry(c, (struct ref){ROOT_OBJECT, ROOT_ATTACHMENTS}, name);
+	if (!object_find(c->tx, (struct ref){ROOT_OBJECT, ROOT_HOSTS}, text_of(a->o.name), &host))
+		change_note_entry(c, (struct ref){host, HOST_ATTACHMENTS}, volume);
+}

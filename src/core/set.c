@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Setting an attribute, and storing what chmod, chown and utimens say. */
+#include <errno.h>
+
+#include "core.h"
+
+static int check_value(const struct change *c, const struct node *node, struct text value)
+{
+	if (value.n > VALUE_BYTES_MAX)
+		return error_set(c->err, EINVAL, "%s: a value has at most %d bytes", node->name,
+				 VALUE_BYTES_MAX);
+	if (memchr(text_trim(value).p ?: "", '\n', text_trim(value).n))
+		return error_set(c->err, EINVAL, "%s: expected one line", node->name);
+	return 0;
+}
+
+/* Why the value was refused, with the value itself if it can be shown. */
+static int refuse_value(const struct change *c, const struct node *node, struct text value,
+			int rc)
+{
+	if (value.n > 64 || !text_is_line(value))
+		return error_set(c->err, -rc, "%s: expected %s", node->name,
+				 node->value->expected);
+	return error_set(c->err, -rc == ERANGE ? EINVAL : -rc, "%s: expected %s, not \"%.*s\"",
+			 node->name, node->value->expected, TEXT_ARG(value));
+}
+
+static int parse_value(const struct change *c, const struct node *node, struct text value,
+		       union any *object)
+{
+	void *field = value_field(node, object);
+	int rc;
+
+	if (!value.n && node->value->refuses_empty)
+		return refuse_value(c, node, value, -EINVAL);
+	if (node->value->is_text)
+		*(struct text *)field = TEXT_NONE;
+	else
+		*(uint64_t *)field = node->initial;
+	rc = value.n ? node->value->parse(value, field) : 0;
+	return rc ? refuse_value(c, node, value, rc == -ERANGE ? -EINVAL : rc) : 0;
+}
+
+static int check_state(const struct change *c, const struct node *node, const union any *object)
+{
+	const struct kind_ops *ops = kinds[object->o.kind];
+	uint64_t status = ops->status ? ops->status(object) : 0;
+
+	if (!node->states || node->states & 1u << status)
+		return 0;
+	return error_set(c->err, EBUSY, "%s cannot be set while the %s is %s", node->name,
+			 ops->name, ops->status_names[status]);
+}
+
+int set_attribute(struct change *c, struct ref ref, struct text raw)
+{
+	union any now, before;
+	struct object_head head;
+	const struct node *node;
+	struct attr_state *a;
+	struct text value = text_trim(raw);
+	bool same;
+	int rc = object_get_head(c->tx, ref.object, &head);
+
+	if (!rc)
+		rc = change_load(c, ref.object, head.kind, &now);
+	if (rc)
+		return rc;
+	node = node_of(head.kind, ref.node);
+	if (!node || !(node->flags & NODE_SETTABLE))
+		return error_set(c->err, EACCES, "%s is read-only", node ? node->name : "it");
+	rc = check_value(c, node, raw);
+	a = &now.o.attr[ref.node];
+	same = a->flags & ATTR_HAS_RAW && text_equal(a->raw, raw);
+	if (!rc && same && !(node->flags & NODE_REPEAT))
+		return 0;
+	if (!rc)
+		rc = check_state(c, node, &now);
+	before = now;
+	if (!rc)
+		rc = parse_value(c, node, value, &now);
+	if (rc)
+		return rc;
+	if (!same)
+		a->inode.mtime = a->inode.atime = c->now;
+	a->raw = raw;
+	a->flags |= ATTR_HAS_RAW | ATTR_HAS_TIMES;
+	now.o.last_error = TEXT_NONE;
+	rc = node->apply ? node->apply(c, &now, &before) : 0;
+	if (rc || (same && !c->intent->kick_volume))
+		return rc;
+	rc = change_save(c, &now);
+	if (!rc)
+		change_note(c, &(struct note){.type = NOTE_NODE, .ref = ref});
+	if (!rc) {
+		BUF_AUTO(detail);
+
+		buf_text(&detail, text_is_line(value) ? value : TEXT_NONE);
+		rc = change_event(c, "set", ref, detail.len < 256 ? detail.data : NULL);
+	}
+	return rc;
+}
+
+static void take_fields(struct inode_state *to, const struct intent *i)
+{
+	if (i->inode_fields & INODE_MODE)
+		to->mode = i->inode.mode & 07777;
+	if (i->inode_fields & INODE_UID)
+		to->uid = i->inode.uid;
+	if (i->inode_fields & INODE_GID)
+		to->gid = i->inode.gid;
+	if (i->inode_fields & INODE_ATIME)
+		to->atime = i->inode.atime;
+	if (i->inode_fields & INODE_MTIME)
+		to->mtime = i->inode.mtime;
+}
+
+/* What a node shows before anybody has changed it. */
+void inode_default(const struct node *node, const struct object *o, struct inode_state *ret)
+{
+	*ret = o->inode;
+	if (!node)
+		return;
+	switch (node->type) {
+	case NODE_GROUP:
+	case NODE_LINKS:
+		ret->mode = o->inode.mode & 0555;
+		break;
+	case NODE_CHILDREN:
+		ret->mode = node->fixed ? o->inode.mode & 0555 : o->inode.mode;
+		break;
+	case NODE_LINK:
+		ret->mode = 0777;
+		break;
+	case NODE_NONE:
+	case NODE_FIELD:
+	case NODE_ATTR:
+		ret->mode = node->flags & NODE_SECRET	? 0600
+			    : node->flags & NODE_SETTABLE ? 0644
+							  : 0444;
+		ret->mtime = ret->atime = node->flags & NODE_SETTABLE ? o->created : o->updated;
+		break;
+	}
+}
+
+int set_inode(struct change *c, const struct intent *intent)
+{
+	struct object_head head;
+	union any object;
+	struct inode_state *target;
+	int rc = object_get_head(c->tx, intent->subject.object, &head);
+
+	if (!rc)
+		rc = change_load(c, intent->subject.object, head.kind, &object);
+	if (rc)
+		return rc;
+	target = &object.o.inode;
+	if (intent->subject.node != NODE_SELF) {
+		const struct node *node = node_of(head.kind, intent->subject.node);
+		struct attr_state *a = &object.o.attr[intent->subject.node];
+		struct inode_state now;
+
+		if (!node)
+			return -ENOENT;
+		inode_default(node, &object.o, &now);
+		if (!(a->flags & ATTR_HAS_OWNER))
+			a->inode.mode = now.mode, a->inode.uid = now.uid, a->inode.gid = now.gid;
+		if (!(a->flags & ATTR_HAS_TIMES))
+			a->inode.atime = now.atime, a->inode.mtime = now.mtime;
+		if (intent->inode_fields & (INODE_MODE | INODE_UID | INODE_GID))
+			a->flags |= ATTR_HAS_OWNER;
+		if (intent->inode_fields & (INODE_ATIME | INODE_MTIME))
+			a->flags |= ATTR_HAS_TIMES;
+		target = &a->inode;
+	}
+	take_fields(target, intent);
+	return change_store(c, &object);
+}

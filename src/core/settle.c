@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What has come of the work: the second half of the state machine. */
+#include <errno.h>
+
+#include "core.h"
+
+struct outcome {
+	const struct work *work;
+	int result;
+	const struct backend_connection *connection;
+	enum access_mode seen;
+	const struct error *err;
+	bool stale; /* the object has moved on: nothing was done */
+};
+
+static struct text why(const struct outcome *o)
+{
+	return o->err && o->err->code ? text_of(o->err->text) : TEXT_NONE;
+}
+
+static int settled(struct change *c, const struct work *w)
+{
+	return change_settled(c, w->volume_number, w->object);
+}
+
+/* ---- volumes ---- */
+
+static int provisioned(struct change *c, const struct outcome *o, union any *object)
+{
+	struct volume *v = &object->volume;
+	uint64_t pool = v->pool;
+	int rc;
+
+	if (!o->result) {
+		v->status = VOLUME_AVAILABLE;
+		v->real_bytes = o->work->volume.size_bytes;
+		return change_event(c, "created", SELF(v->o.number), NULL);
+	}
+	/* As if size had not been written: it is new again, and in no pool. */
+	rc = link_remove_pool(c, v);
+	if (!rc)
+		rc = pool_charge(c, pool, -(int64_t)v->size_bytes);
+	v->status = VOLUME_NEW;
+	v->pool = 0;
+	return rc ? rc : change_set_raw(c, object, VOLUME_SIZE, NULL);
+}
+
+static int extended(struct change *c, const struct outcome *o, union any *object)
+{
+	struct volume *v = &object->volume;
+	uint64_t wanted = v->size_bytes;
+	int rc;
+
+	v->status = VOLUME_AVAILABLE;
+	if (!o->result) {
+		v->real_bytes = o->work->volume.size_bytes;
+		v->size_before = TEXT_NONE;
+		return change_event(c, "extended", SELF(v->o.number), NULL);
+	}
+	rc = change_set_raw(c, object, VOLUME_SIZE, change_keep(c, v->size_before).p);
+	v->size_before = TEXT_NONE;
+	return rc ? rc : pool_charge(c, v->pool, -(int64_t)(wanted - v->size_bytes));
+}
+
+static int purged(struct change *c, union any *object)
+{
+	int rc = pool_charge(c, object->volume.pool, -(int64_t)object->volume.size_bytes);
+
+	if (!rc)
+		rc = change_event(c, "purged", SELF(object->o.number), NULL);
+	return rc ? rc : change_delete(c, object);
+}
+
+static int settle_volume(struct change *c, struct outcome *o)
+{
+	union any object;
+	int rc = change_load(c, o->work->object, KIND_VOLUME, &object);
+
+	o->stale = rc == -ENOENT || (!rc && object.volume.generation != o->work->generation);
+	if (rc || o->stale)
+		return o->stale ? 0 : rc;
+	rc = settled(c, o->work);
+	if (rc)
+		return rc;
+	if (o->work->type == WORK_PURGE)
+		return purged(c, &object);
+	object.o.last_error = why(o);
+	if (o->result)
+		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
+	if (!rc)
+		rc = o->work->type == WORK_EXTEND ? extended(c, o, &object)
+						  : provisioned(c, o, &object);
+	return rc ? rc : change_save(c, &object);
+}
+
+/* ---- attachments ---- */
+
+static void keep_connection(struct change *c, struct attachment *a,
+			    const struct backend_connection *b)
+{
+	a->driver_volume_type = change_keep(c, text_of(b->driver_volume_type));
+	a->target_iqn = change_keep(c, text_of(b->target_iqn));
+	a->target_portal = change_keep(c, text_of(b->target_portal));
+	a->target_lun = b->target_lun;
+	a->target_discovered = b->target_discovered;
+	a->discard = b->discard;
+	a->chap = b->chap;
+	a->shard = (uint64_t)(b->shard + 1);
+	if (!b->chap)
+		a->chap_user = a->chap_secret = TEXT_NONE;
+}
+
+static void drop_connection(struct attachment *a)
+{
+	a->driver_volume_type = a->target_iqn = a->target_portal = TEXT_NONE;
+	a->chap_user = a->chap_secret = TEXT_NONE;
+	a->target_lun = a->target_discovered = a->discard = a->chap = 0;
+	a->effective_mode = ACCESS_NONE;
+}
+
+static int attached(struct change *c, const struct outcome *o, union any *object)
+{
+	struct attachment *a = &object->attachment;
+	struct text before = change_keep(c, a->mode_before);
+
+	a->mode_before = TEXT_NONE;
+	if (!o->result) {
+		a->status = ATTACHMENT_ATTACHED;
+		a->effective_mode = o->seen;
+		a->attached_at = (uint64_t)c->now;
+		keep_connection(c, a, o->connection);
+		return change_event(c, "attached", SELF(a->o.number),
+				    o->seen == ACCESS_RO ? "ro" : "rw");
+	}
+	if (o->result == -EBUSY && o->work->switches) {
+		/* A live session forbade the switch: it stays what it was. */
+		a->status = ATTACHMENT_ATTACHED;
+		return change_set_raw(c, object, ATTACHMENT_MODE, before.n ? before.p : NULL);
+	}
+	a->status = ATTACHMENT_ERROR;
+	drop_connection(a);
+	return 0;
+}
+
+static int settle_attachment(struct change *c, struct outcome *o)
+{
+	union any object;
+	int rc = change_load(c, o->work->object, KIND_ATTACHMENT, &object);
+
+	o->stale = rc == -ENOENT || (!rc && object.attachment.generation != o->work->generation);
+	if (rc || o->stale)
+		return o->stale ? 0 : rc;
+	object.o.last_error = why(o);
+	if (o->result)
+		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
+	if (!rc)
+		rc = settled(c, o->work);
+	if (rc)
+		return rc;
+	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(object.o.parent)});
+	if (o->work->type == WORK_ATTACH) {
+		rc = attached(c, o, &object);
+	} else if (!o->result) {
+		rc = change_event(c, "detached", SELF(object.o.number), NULL);
+		return rc ? rc : attachment_detached(c, &object);
+	} else {
+		object.attachment.status = object.attachment.return_status;
+	}
+	return rc ? rc : change_save(c, &object);
+}
+
+static int apply_outcome(struct change *c, void *arg)
+{
+	struct outcome *o = arg;
+
+	switch (o->work->type) {
+	case WORK_PROVISION:
+	case WORK_EXTEND:
+	case WORK_PURGE:
+		return settle_volume(c, o);
+	case WORK_ATTACH:
+	case WORK_DETACH:
+		return settle_attachment(c, o);
+	}
+	return -EINVAL;
+}
+
+int core_settle(struct core *core, const struct work *work, int result,
+		const struct backend_connection *connection, enum access_mode seen,
+		const struct error *err)
+{
+	struct outcome o = {work, result, connection, seen, err, false};
+	int rc = core_run(core, apply_outcome, &o, NULL);
+
+	if (!rc && work->type == WORK_DETACH && !result)
+		core_sessions_set(core, work->object, 0, TEXT_NONE);
+	if (!rc && !o.stale)
+		waiters_settled(core, work->object, work->generation, result, err);
+	return rc;
+}
+
+static int apply_postponed(struct change *c, void *arg)
+{
+	const struct outcome *o = arg;
+	union any object;
+	bool of_volume = o->work->object == o->work->volume_number;
+	int rc = change_load(c, o->work->object, of_volume ? KIND_VOLUME : KIND_ATTACHMENT, &object);
+
+	if (rc || text_equal(object.o.last_error, why(o)))
+		return rc == -ENOENT ? 0 : rc;
+	object.o.last_error = why(o);
+	rc = change_save(c, &object);
+	return rc ? rc : change_event(c, "postponed", SELF(object.o.number), o->err->text);
+}
+
+int core_postpone(struct core *core, const struct work *work, const struct error *err)
+{
+	struct outcome o = {.work = work, .err = err};
+
+	return core_run(core, apply_postponed, &o, NULL);
+}
+
+void core_answer(struct core *core, const struct work *work, int result, const struct error *err)
+{
+	waiters_settled(core, work->object, work->generation, result, err);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tree as it is read: looking up, listing, stat, values, links and paths. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "core.h"
+
+/* Loads the object behind a node and its row (NULL for the object's own directory). */
+static int load(struct tx *tx, struct ref ref, union any *object, const struct node **ret)
+{
+	int rc = object_get(tx, ref.object, object);
+
+	if (rc)
+		return rc;
+	*ret = ref.node == NODE_SELF ? NULL : node_of(object->o.kind, ref.node);
+	return *ret || ref.node == NODE_SELF ? 0 : -ENOENT;
+}
+
+static bool is_shown(const struct node *node)
+{
+	return node->type != NODE_NONE && node->type != NODE_FIELD && node->type != NODE_LINK;
+}
+
+/* Where an object of this kind stands in its container: as a directory or as a key's file. */
+static struct ref ref_of_child(enum kind kind, uint64_t number)
+{
+	return (struct ref){number, kind == KIND_KEY ? KEY_VALUE : NODE_SELF};
+}
+
+static int lookup_row(const struct object *o, uint8_t group, struct text name, struct ref *ret)
+{
+	const struct kind_ops *ops = kinds[o->kind];
+
+	for (unsigned i = NODE_SELF + 1; i < ops->n_nodes; i++)
+		if (ops->nodes[i].group == group && is_shown(&ops->nodes[i]) &&
+		    text_is(name, ops->nodes[i].name)) {
+			*ret = (struct ref){o->number, (uint8_t)i};
+			return 0;
+		}
+	return -ENOENT;
+}
+
+int core_lookup(struct view *v, struct ref parent, struct text name, struct ref *ret)
+{
+	const struct node *node;
+	struct object_head head;
+	uint64_t number;
+	union any object;
+	int rc = object_get_head(v->tx, parent.object, &head);
+
+	if (rc)
+		return rc;
+	node = parent.node == NODE_SELF ? NULL : node_of(head.kind, parent.node);
+	if (node && node->type == NODE_CHILDREN) {
+		rc = object_find(v->tx, parent, name, &number);
+		if (!rc)
+			*ret = ref_of_child(node->child, number);
+		if (rc != -ENOENT)
+			return rc;
+	}
+	object.o.number = parent.object;
+	object.o.kind = head.kind;
+	if (!node)
+		return lookup_row(&object.o, 0, name, ret);
+	if (node->type == NODE_GROUP || node->type == NODE_CHILDREN)
+		return lookup_row(&object.o, parent.node, name, ret);
+	if (node->type != NODE_LINKS)
+		return -ENOTDIR;
+	rc = object_get(v->tx, parent.object, &object);
+	return rc ? rc : node->links->lookup(v->tx, &object.o, name, ret);
+}
+
+static int value_of(struct view *v, const struct node *node, const union any *object,
+		    const struct attr_state *a, struct buf *out)
+{
+	if (a->flags & ATTR_HAS_RAW)
+		buf_text(out, a->raw);
+	else if (node->render)
+		return node->render(v, object, out) ?: buf_error(out);
+	else {
+		node->value->format((const char *)object + node->offset, out);
+		if (out->len)
+			buf_str(out, "\n");
+	}
+	return buf_error(out);
+}
+
+int core_read(struct view *v, struct ref ref, struct buf *out)
+{
+	const struct node *node;
+	union any object;
+	int rc = load(v->tx, ref, &object, &node);
+
+	if (rc)
+		return rc;
+	if (!node || node->type != NODE_ATTR)
+		return -EISDIR;
+	return value_of(v, node, &object, &object.o.attr[ref.node], out);
+}
+
+int core_readlink(struct view *v, struct ref ref, struct buf *out)
+{
+	const struct node *node;
+	union any object;
+	int rc = load(v->tx, ref, &object, &node);
+
+	if (rc)
+		return rc;
+	return node && node->type == NODE_LINK ? node->readlink(v->tx, &object, out) : -EINVAL;
+}
+
+static int stat_size(struct view *v, struct ref ref, const struct node *node,
+		     const union any *object, uint64_t *ret)
+{
+	BUF_AUTO(value);
+	int rc = 0;
+
+	if (node->flags & NODE_STREAM) {
+		*ret = tx_events_size(v->tx);
+		return 0;
+	}
+	if (node->type == NODE_LINK)
+		rc = node->readlink(v->tx, object, &value);
+	else if (node->type == NODE_ATTR)
+		rc = value_of(v, node, object, &object->o.attr[ref.node], &value);
+	*ret = value.len;
+	return rc;
+}
+
+static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
+{
+	struct object_head head;
+	int rc = object_get_head(v->tx, ref.object, &head);
+
+	if (rc)
+		return rc;
+	*ret = (struct node_stat){.type = NODE_IS_DIR, .inode = head.inode, .ctime = head.updated};
+	return 0;
+}
+
+int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
+{
+	struct node_stat st = {0};
+	const struct node *node;
+	const struct attr_state *a;
+	union any object;
+	int rc;
+
+	if (ref.node == NODE_SELF)
+		return stat_directory(v, ref, ret);
+	rc = load(v->tx, ref, &object, &node);
+	if (rc)
+		return rc;
+	if (node->type == NODE_ATTR)
+		st.type = NODE_IS_FILE;
+	else
+		st.type = node->type == NODE_LINK ? NODE_IS_LINK : NODE_IS_DIR;
+	inode_default(node, &object.o, &st.inode);
+	a = &object.o.attr[ref.node];
+	if (a->flags & ATTR_HAS_OWNER)
+		st.inode.mode = a->inode.mode, st.inode.uid = a->inode.uid,
+		st.inode.gid = a->inode.gid;
+	if (a->flags & ATTR_HAS_TIMES)
+		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
+	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
+	st.is_volatile = node->flags & NODE_VOLATILE;
+	rc = stat_size(v, ref, node, &object, &st.size);
+	if (!rc)
+		*ret = st;
+	return rc;
+}
+
+int core_parent(struct view *v, struct ref ref, struct ref *ret)
+{
+	const struct node *node;
+	struct object_head head;
+	int rc = object_get_head(v->tx, ref.object, &head);
+
+	if (rc)
+		return rc;
+	if (ref.node == NODE_SELF) {
+		*ret = ref.object == ROOT_OBJECT ? SELF(ROOT_OBJECT)
+						 : (struct ref){head.parent, head.container};
+		return 0;
+	}
+	node = node_of(head.kind, ref.node);
+	if (!node)
+		return -ENOENT;
+	*ret = (struct ref){ref.object, node->group ? node->group : NODE_SELF};
+	return 0;
+}
+
+int core_node(struct view *v, struct ref ref, const struct node **ret)
+{
+	struct object_head head;
+	int rc = object_get_head(v->tx, ref.object, &head);
+
+	if (rc)
+		return rc;
+	*ret = node_of(head.kind, ref.node);
+	return 0;
+}
+
+/* One listing: rows come first (cookies are their numbers), then objects (theirs). */
+struct listing {
+	const struct node *node;
+	uint64_t after;
+	entry_fn *fn;
+	void *arg;
+};
+
+static int list_child(void *arg, uint64_t number, struct text name)
+{
+	struct listing *l = arg;
+	char copy[NAME_BYTES_MAX + 1];
+
+	text_copy(copy, sizeof(copy), name);
+	return l->fn(l->arg, copy, ref_of_child(l->node->child, number), number);
+}
+
+static int list_link(void *arg, const char *name, struct ref link)
+{
+	struct listing *l = arg;
+
+	return l->fn(l->arg, name, link, link.object);
+}
+
+static int list_rows(const struct object_head *head, struct ref dir, struct listing *l)
+{
+	const struct kind_ops *ops = kinds[head->kind];
+	uint8_t group = dir.node == NODE_SELF ? 0 : dir.node;
+	int rc = 0;
+
+	for (uint64_t i = l->after > NODE_SELF ? l->after + 1 : NODE_SELF + 1;
+	     i < ops->n_nodes && !rc; i++)
+		if (ops->nodes[i].group == group && is_shown(&ops->nodes[i]))
+			rc = l->fn(l->arg, ops->nodes[i].name,
+				   (struct ref){dir.object, (uint8_t)i}, i);
+	return rc;
+}
+
+int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void *arg)
+{
+	struct listing l = {.after = after, .fn = fn, .arg = arg};
+	struct object_head head;
+	union any object;
+	uint64_t from = after < FIRST_OBJECT ? 0 : after + 1;
+	int rc = object_get_head(v->tx, dir.object, &head);
+
+	if (rc)
+		return rc;
+	l.node = dir.node == NODE_SELF ? NULL : node_of(head.kind, dir.node);
+	if (!l.node && dir.node != NODE_SELF)
+		return -ENOENT;
+	if (after < FIRST_OBJECT)
+		rc = list_rows(&head, dir, &l);
+	if (!rc && l.node && l.node->type == NODE_CHILDREN)
+		rc = object_children(v->tx, dir, from, list_child, &l);
+	if (!rc && l.node && l.node->type == NODE_LINKS) {
+		rc = object_get(v->tx, dir.object, &object);
+		if (!rc)
+			rc = l.node->links->list(v->tx, &object.o, from, list_link, &l);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* Parents first; a purged volume is in no container and so has a bare name. */
+static int add_object_path(struct tx *tx, uint64_t number, unsigned depth, struct buf *out)
+{
+	const struct node *container;
+	union any object, parent;
+	int rc;
+
+	if (number == ROOT_OBJECT)
+		return 0;
+	rc = object_get(tx, number, &object);
+	if (!rc && object.o.container)
+		rc = object_get(tx, object.o.parent, &parent);
+	if (rc || !depth)
+		return rc;
+	if (object.o.container) {
+		container = node_of(parent.o.kind, object.o.container);
+		rc = add_object_path(tx, object.o.parent, depth - 1, out);
+		if (!rc && container)
+			buf_printf(out, "%s%s/", out->len ? "/" : "", container->name);
+	}
+	buf_str(out, object.o.name);
+	return rc;
+}
+
+int core_path(struct tx *tx, struct ref ref, struct buf *out)
+{
+	struct object_head head;
+	const struct node *node, *group;
+	int rc = add_object_path(tx, ref.object, 8, out);
+
+	if (!rc)
+		rc = object_get_head(tx, ref.object, &head);
+	if (rc || ref.node == NODE_SELF || head.kind == KIND_KEY)
+		return rc ? rc : buf_error(out);
+	node = node_of(head.kind, ref.node);
+	group = node && node->group ? node_of(head.kind, node->group) : NULL;
+	if (group)
+		buf_printf(out, "%s%s", out->len ? "/" : "", group->name);
+	if (node)
+		buf_printf(out, "%s%s", out->len ? "/" : "", node->name);
+	return buf_error(out);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The types of values: how each is parsed, printed and described. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <strings.h>
+#include <time.h>
+#include <uuid.h>
+
+#include "core.h"
+
+static uint64_t number(const void *field)
+{
+	return *(const uint64_t *)field;
+}
+
+static bool is_word(struct text t, const char *word)
+{
+	return t.n == strlen(word) && !strncasecmp(t.p, word, t.n);
+}
+
+static int parse_line(struct text t, void *field)
+{
+	if (!text_is_line(t))
+		return -EINVAL;
+	*(struct text *)field = t;
+	return 0;
+}
+
+static void format_line(const void *field, struct buf *out)
+{
+	buf_text(out, *(const struct text *)field);
+}
+
+static int parse_bool(struct text t, void *field)
+{
+	static const char *const words[2][5] = {{"false", "0", "no", "off", "n"},
+						{"true", "1", "yes", "on", "y"}};
+
+	for (uint64_t value = 0; value < 2; value++)
+		for (int i = 0; i < 5; i++)
+			if (is_word(t, words[value][i])) {
+				*(uint64_t *)field = value;
+				return 0;
+			}
+	return -EINVAL;
+}
+
+static void format_bool(const void *field, struct buf *out)
+{
+	buf_str(out, number(field) ? "true" : "false");
+}
+
+static int parse_number(struct text t, void *field)
+{
+	uint64_t value = 0;
+	int rc = text_to_u64(t, &value);
+
+	if (!rc && value > UINT32_MAX)
+		return -ERANGE;
+	if (!rc)
+		*(uint64_t *)field = value;
+	return rc;
+}
+
+static void format_number(const void *field, struct buf *out)
+{
+	buf_printf(out, "%" PRIu64, number(field));
+}
+
+/* 10G, 512M, 1T, 64KiB or bytes: powers of two, as lvcreate and qemu-img have it. */
+static int parse_size(struct text t, void *field)
+{
+	static const char units[] = "KMGTP";
+	uint64_t value = 0;
+	const char *unit;
+	unsigned shift = 0;
+	int rc;
+
+	if (text_ends(t, "iB"))
+		t.n -= 2;
+	else if (text_ends(t, "B"))
+		t.n--;
+	unit = t.n ? strchr(units, t.p[t.n - 1] & ~0x20) : NULL;
+	if (unit && *unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		t.n--;
+	}
+	rc = text_to_u64(t, &value);
+	if (rc)
+		return rc;
+	if (value > VOLUME_BYTES_MAX >> shift)
+		return -ERANGE;
+	value <<= shift;
+	if (value < VOLUME_BYTES_MIN || value % VOLUME_BLOCK)
+		return -ERANGE;
+	*(uint64_t *)field = value;
+	return 0;
+}
+
+static int parse_mode(struct text t, void *field)
+{
+	if (!text_is(t, "ro") && !text_is(t, "rw"))
+		return -EINVAL;
+	*(uint64_t *)field = text_is(t, "ro") ? ACCESS_RO : ACCESS_RW;
+	return 0;
+}
+
+static void format_mode(const void *field, struct buf *out)
+{
+	static const char *const names[] = {
+		[ACCESS_NONE] = "", [ACCESS_RO] = "ro", [ACCESS_RW] = "rw"};
+
+	buf_str(out, number(field) <= ACCESS_RW ? names[number(field)] : "");
+}
+
+void text_lower(char *out, size_t size, struct text t)
+{
+	text_copy(out, size, t);
+	for (; *out; out++)
+		if (*out >= 'A' && *out <= 'Z')
+			*out += 'a' - 'A';
+}
+
+static bool all_hex(struct text t)
+{
+	for (size_t i = 0; i < t.n; i++)
+		if (!strchr("0123456789abcdef", t.p[i]))
+			return false;
+	return true;
+}
+
+/* iqn.YYYY-MM.reversed.domain[:anything] (RFC 7143 section 4.2.7.4). */
+static bool is_iqn(struct text t)
+{
+	unsigned month = 0;
+
+	if (t.n < 13 || t.p[8] != '-' || t.p[11] != '.' || t.p[12] == ':' || t.p[12] == '.')
+		return false;
+	for (int i = 4; i < 11; i++)
+		if (i != 8 && (t.p[i] < '0' || t.p[i] > '9'))
+			return false;
+	month = (unsigned)(t.p[9] - '0') * 10 + (unsigned)(t.p[10] - '0');
+	return month >= 1 && month <= 12;
+}
+
+/*
+ * iSCSI names: iqn. as above, eui. and 16 hex digits (RFC 7143 4.2.7.5), naa. and 16 or 32
+ * (RFC 3980). The characters are those of RFC 3722 after folding; nothing else may reach
+ * a target's management socket.
+ */
+static int parse_iqn(struct text t, void *field)
+{
+	char name[ISCSI_NAME_MAX + 1];
+	struct text low;
+
+	if (t.n > ISCSI_NAME_MAX)
+		return -ERANGE;
+	text_lower(name, sizeof(name), t);
+	low = (struct text){name, t.n};
+	for (size_t i = 0; i < low.n; i++)
+		if (!low.p[i] || !strchr("abcdefghijklmnopqrstuvwxyz0123456789.:-", low.p[i]))
+			return -EINVAL;
+	if (text_starts(low, "iqn.") ? !is_iqn(low)
+	    : text_starts(low, "eui.")
+		    ? low.n != 20 || !all_hex((struct text){low.p + 4, 16})
+		    : !text_starts(low, "naa.") || (low.n != 20 && low.n != 36) ||
+			      !all_hex((struct text){low.p + 4, low.n - 4}))
+		return -EINVAL;
+	*(struct text *)field = t;
+	return 0;
+}
+
+static int parse_ip(struct text t, void *field)
+{
+	char copy[INET6_ADDRSTRLEN];
+	struct in6_addr address;
+
+	if (!text_copy(copy, sizeof(copy), t) ||
+	    (inet_pton(AF_INET, copy, &address) != 1 && inet_pton(AF_INET6, copy, &address) != 1))
+		return -EINVAL;
+	*(struct text *)field = t;
+	return 0;
+}
+
+static int parse_name(struct text t, void *field)
+{
+	char name[NAME_BYTES_MAX + 2];
+
+	text_copy(name, sizeof(name), t);
+	if (check_name(name, NULL))
+		return -EINVAL;
+	*(struct text *)field = t;
+	return 0;
+}
+
+/* POOL or DOCK:POOL */
+static int parse_pool(struct text t, void *field)
+{
+	const char *colon = t.n ? memchr(t.p, ':', t.n) : NULL;
+	struct text part;
+
+	if (colon) {
+		size_t n = (size_t)(colon - t.p);
+
+		if (parse_name((struct text){t.p, n}, &part))
+			return -EINVAL;
+		if (parse_name((struct text){colon + 1, t.n - n - 1}, &part))
+			return -EINVAL;
+	} else if (parse_name(t, &part)) {
+		return -EINVAL;
+	}
+	*(struct text *)field = t;
+	return 0;
+}
+
+/* RFC 3339 in UTC; nothing for "never". */
+static void format_time(const void *field, struct buf *out)
+{
+	int64_t ns = *(const int64_t *)field;
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+
+	if (!ns)
+		return;
+	gmtime_r(&seconds, &tm);
+	buf_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+		   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns / 1000000 % 1000));
+}
+
+static void format_uuid(const void *field, struct buf *out)
+{
+	char text[UUID_TEXT_SIZE];
+
+	uuid_unparse_lower(field, text);
+	buf_str(out, text);
+}
+
+static void format_thousandths(const void *field, struct buf *out)
+{
+	uint64_t n = number(field);
+
+	if (n % 1000)
+		buf_printf(out, "%" PRIu64 ".%03" PRIu64, n / 1000, n % 1000);
+	else
+		buf_printf(out, "%" PRIu64, n / 1000);
+}
+
+const struct value_type value_line = {
+	"text", "one line of UTF-8 text", true, false, parse_line, format_line};
+const struct value_type value_bool = {
+	"boolean", "true or false", false, false, parse_bool, format_bool};
+const struct value_type value_number = {"number",
+					"a whole number from 0 to 4294967295",
+					false,
+					false,
+					parse_number,
+					format_number};
+const struct value_type value_size = {
+	"size", "a size such as 10G, 512M, 1T or bytes; from 1M to 1P, in blocks of 512 bytes",
+	false,	true, parse_size, format_number};
+const struct value_type value_bytes = {"bytes", "", false, false, NULL, format_number};
+const struct value_type value_mode = {
+	"mode", "ro or rw", false, false, parse_mode, format_mode};
+const struct value_type value_access = {"mode", "", false, false, NULL, format_mode};
+const struct value_type value_iqn = {
+	"initiator name",
+	"an iSCSI name: iqn.YYYY-MM.domain:name, eui.16HEX or naa.16-or-32HEX",
+	true, false, parse_iqn, format_line};
+const struct value_type value_ip = {
+	"address", "an IPv4 or IPv6 address", true, false, parse_ip, format_line};
+const struct value_type value_name = {
+	"name", "a name of letters, digits, dot, dash and underscore, at most 63", true, false,
+	parse_name, format_line};
+const struct value_type value_pool = {
+	"pool", "POOL or DOCK:POOL", true, false, parse_pool, format_line};
+const struct value_type value_time = {"time", "", false, false, NULL, format_time};
+const struct value_type value_uuid = {"UUID", "", false, false, NULL, format_uuid};
+const struct value_type value_thousandths = {"decimal", "", false, false, NULL,
+					     format_thousandths};

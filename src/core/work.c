@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the backend owes: unsettled intents as work for the worker. */
+#include <errno.h>
+#include <uuid.h>
+
+#include "core.h"
+
+static int fill_volume(struct tx *tx, const struct volume *v, struct work *w)
+{
+	union any pool;
+	int rc = object_get_kind(tx, v->pool, KIND_POOL, &pool);
+
+	if (rc)
+		return rc;
+	w->volume_number = v->o.number;
+	w->dock = pool.o.parent;
+	text_copy(w->pool, sizeof(w->pool), text_of(pool.o.name));
+	w->volume.pool = w->pool;
+	w->volume.size_bytes = v->real_bytes;
+	uuid_unparse_lower(v->o.id, w->volume.id);
+	return 0;
+}
+
+static int volume_work(struct tx *tx, const struct volume *v, struct work *w)
+{
+	static const enum work_type types[] = {
+		[VOLUME_CREATING] = WORK_PROVISION,
+		[VOLUME_EXTENDING] = WORK_EXTEND,
+		[VOLUME_DELETING] = WORK_PURGE,
+	};
+
+	if (v->status == VOLUME_NEW || v->status == VOLUME_AVAILABLE)
+		return -ENOENT;
+	w->type = types[v->status];
+	w->object = v->o.number;
+	w->generation = v->generation;
+	if (fill_volume(tx, v, w))
+		return -ENOENT;
+	w->volume.size_bytes = v->size_bytes;
+	return 0;
+}
+
+static void fill_export(const struct attachment *a, struct backend_export *e)
+{
+	e->mode = a->mode;
+	e->shard = (int)a->shard - 1;
+	text_copy(e->initiator, sizeof(e->initiator), a->host_initiator);
+	text_copy(e->chap_user, sizeof(e->chap_user), a->chap_user);
+	text_copy(e->chap_secret, sizeof(e->chap_secret), a->chap_secret);
+}
+
+static int attachment_work(struct tx *tx, const struct attachment *a, enum work_type type,
+			   struct work *w)
+{
+	union any volume;
+	int rc = object_get_kind(tx, a->o.parent, KIND_VOLUME, &volume);
+
+	if (!rc)
+		rc = fill_volume(tx, &volume.volume, w);
+	if (rc)
+		return -ENOENT;
+	w->type = type;
+	w->object = a->o.number;
+	w->generation = a->generation;
+	fill_export(a, &w->want);
+	if (type == WORK_ATTACH) {
+		w->switches = a->effective_mode && a->effective_mode != a->mode;
+		w->sessions_forbid = w->switches;
+	} else {
+		w->sessions_forbid = a->return_status == ATTACHMENT_ATTACHED;
+	}
+	return 0;
+}
+
+static int make_work(struct tx *tx, uint64_t number, struct work *w)
+{
+	union any object;
+	int rc = object_get(tx, number, &object);
+
+	*w = (struct work){0};
+	if (rc)
+		return rc;
+	if (object.o.kind == KIND_VOLUME)
+		return volume_work(tx, &object.volume, w);
+	if (object.attachment.status == ATTACHMENT_ATTACHING)
+		return attachment_work(tx, &object.attachment, WORK_ATTACH, w);
+	if (object.attachment.status == ATTACHMENT_DETACHING)
+		return attachment_work(tx, &object.attachment, WORK_DETACH, w);
+	return -ENOENT;
+}
+
+struct works {
+	struct tx *tx;
+	work_fn *fn;
+	void *arg;
+};
+
+static int one_unsettled(void *arg, struct text key, struct text value)
+{
+	struct works *s = arg;
+	struct work w;
+	int rc = make_work(s->tx, key_to_u64(key.p + 8), &w);
+
+	(void)value;
+	return rc == -ENOENT ? 0 : rc ? rc : s->fn(s->arg, &w);
+}
+
+int core_works(struct core *core, uint64_t volume, work_fn *fn, void *arg)
+{
+	struct tx tx;
+	struct works s = {&tx, fn, arg};
+	uint8_t key[8];
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return rc;
+	key_u64(key, volume);
+	rc = tx_scan(&tx, TABLE_UNSETTLED, (struct text){(char *)key, 8}, TEXT_NONE, one_unsettled,
+		     &s);
+	store_read_end(&tx);
+	return rc;
+}
+
+static int one_export(void *arg, uint64_t number, struct text name)
+{
+	struct works *s = arg;
+	struct work w = {0};
+	union any a;
+	int rc = object_get_kind(s->tx, number, KIND_ATTACHMENT, &a);
+
+	(void)name;
+	if (rc || a.attachment.status != ATTACHMENT_ATTACHED)
+		return rc;
+	rc = attachment_work(s->tx, &a.attachment, WORK_ATTACH, &w);
+	return rc == -ENOENT ? 0 : rc ? rc : s->fn(s->arg, &w);
+}
+
+int core_exports(struct core *core, uint64_t volume, work_fn *fn, void *arg)
+{
+	struct tx tx;
+	struct works s = {&tx, fn, arg};
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return rc;
+	rc = object_children(&tx, (struct ref){volume, VOLUME_ATTACHMENTS}, 0, one_export, &s);
+	store_read_end(&tx);
+	return rc;
+}
+
+int core_volume(struct core *core, uint64_t number, struct backend_volume *ret, char *pool)
+{
+	struct work w = {0};
+	union any volume;
+	struct tx tx;
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return rc;
+	rc = object_get_kind(&tx, number, KIND_VOLUME, &volume);
+	if (!rc)
+		rc = fill_volume(&tx, &volume.volume, &w);
+	store_read_end(&tx);
+	if (rc)
+		return rc;
+	*ret = w.volume;
+	text_copy(pool, NAME_BYTES_MAX + 1, text_of(w.pool));
+	ret->pool = pool;
+	return 0;
+}
+
+/* ---- which volumes a dock has to look after ---- */
+
+struct volumes {
+	struct tx *tx;
+	uint64_t dock, last;
+	volume_fn *fn;
+	void *arg;
+};
+
+static int is_attached(void *arg, uint64_t number, struct text name)
+{
+	union any a;
+	int rc = object_get_kind(arg, number, KIND_ATTACHMENT, &a);
+
+	(void)name;
+	return rc ? rc : a.attachment.status != ATTACHMENT_RESERVED;
+}
+
+static int tell_volume(struct volumes *s, const union any *volume)
+{
+	char id[UUID_TEXT_SIZE];
+	int busy = object_children(s->tx, (struct ref){volume->o.number, VOLUME_ATTACHMENTS}, 0,
+				   is_attached, s->tx);
+
+	if (busy < 0)
+		return busy;
+	uuid_unparse_lower(volume->o.id, id);
+	return s->fn(s->arg, volume->o.number, id,
+		     busy || volume->volume.status != VOLUME_AVAILABLE);
+}
+
+static int volume_in_pool(void *arg, uint64_t number, struct text name)
+{
+	struct volumes *s = arg;
+	union any volume;
+	int rc = object_get_kind(s->tx, number, KIND_VOLUME, &volume);
+
+	(void)name;
+	return rc ? rc : tell_volume(s, &volume);
+}
+
+static int pool_in_dock(void *arg, uint64_t number, struct text name)
+{
+	struct volumes *s = arg;
+
+	(void)name;
+	return object_children(s->tx, (struct ref){number, POOL_VOLUMES}, 0, volume_in_pool, s);
+}
+
+/* Volumes that are being purged are in no pool's directory any more. */
+static int purged_volume(void *arg, struct text key, struct text value)
+{
+	struct volumes *s = arg;
+	uint64_t number = key_to_u64(key.p);
+	union any volume, pool;
+
+	(void)value;
+	if (number == s->last || object_get_kind(s->tx, number, KIND_VOLUME, &volume) ||
+	    volume.o.container || object_get_kind(s->tx, volume.volume.pool, KIND_POOL, &pool) ||
+	    pool.o.parent != s->dock)
+		return 0;
+	s->last = number;
+	return tell_volume(s, &volume);
+}
+
+int core_volumes(struct core *core, uint64_t dock, volume_fn *fn, void *arg)
+{
+	struct tx tx;
+	struct volumes s = {.tx = &tx, .dock = dock, .fn = fn, .arg = arg};
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return rc;
+	rc = object_children(&tx, (struct ref){dock, DOCK_POOLS}, 0, pool_in_dock, &s);
+	if (!rc)
+		rc = tx_scan(&tx, TABLE_UNSETTLED, TEXT_NONE, TEXT_NONE, purged_volume, &s);
+	store_read_end(&tx);
+	return rc;
+}

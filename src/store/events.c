@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The audit log: lines in a table keyed by their place in one endless byte stream. */
+#include "store.h"
+
+#include <errno.h>
+
+#include "attachfs/limits.h"
+
+/*
+ * Two counters in TABLE_META: where the stream begins (what is older was dropped) and
+ * where it ends. Offsets that readers use are relative to the beginning.
+ */
+static const struct text begin_key = TEXT("events_begin"), end_key = TEXT("events_end");
+
+static uint64_t get_counter(struct tx *tx, struct text key)
+{
+	struct text value;
+
+	return !tx_get(tx, TABLE_META, key, &value) && value.n == 8 ? key_to_u64(value.p) : 0;
+}
+
+static int put_counter(struct tx *tx, struct text key, uint64_t n)
+{
+	uint8_t bytes[8];
+
+	key_u64(bytes, n);
+	return tx_put(tx, TABLE_META, key, (struct text){(char *)bytes, sizeof(bytes)});
+}
+
+static int first_key(void *arg, struct text key, struct text value)
+{
+	(void)value;
+	*(uint64_t *)arg = key_to_u64(key.p);
+	return 1;
+}
+
+/* Drops whole lines from the beginning until half the room is free. */
+static int drop_older_half(struct tx *tx, uint64_t end)
+{
+	uint64_t at = end;
+	uint8_t key[8];
+	int rc;
+
+	while ((rc = tx_scan(tx, TABLE_EVENTS, TEXT_NONE, TEXT_NONE, first_key, &at)) == 1 &&
+	       end - at > EVENTS_BYTES_MAX / 2) {
+		key_u64(key, at);
+		rc = tx_delete(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)});
+		if (rc)
+			return rc;
+	}
+	return rc < 0 ? rc : put_counter(tx, begin_key, at);
+}
+
+int tx_event_add(struct tx *tx, struct text line)
+{
+	uint64_t end = get_counter(tx, end_key);
+	uint8_t key[8];
+	int rc = 0;
+
+	if (end - get_counter(tx, begin_key) > EVENTS_BYTES_MAX)
+		rc = drop_older_half(tx, end);
+	key_u64(key, end);
+	if (!rc)
+		rc = tx_put(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)}, line);
+	return rc ? rc : put_counter(tx, end_key, end + line.n);
+}
+
+uint64_t tx_events_size(struct tx *tx)
+{
+	return get_counter(tx, end_key) - get_counter(tx, begin_key);
+}
+
+/* One read: the stream's bytes from `at` on, into out[0 … size). */
+struct events_read {
+	uint64_t at;
+	char *out;
+	size_t size, done;
+};
+
+static int copy_line(void *arg, struct text key, struct text line)
+{
+	struct events_read *r = arg;
+	uint64_t start = key_to_u64(key.p), skip = r->at + r->done - start;
+	size_t n;
+
+	if (r->at + r->done < start || skip >= line.n)
+		return 0; /* the line that `at` lies in begins before it, or has ended */
+	n = line.n - skip;
+	if (n > r->size - r->done)
+		n = r->size - r->done;
+	memcpy(r->out + r->done, line.p + skip, n);
+	r->done += n;
+	return r->done == r->size;
+}
+
+int tx_events_read(struct tx *tx, uint64_t offset, char *out, size_t size, size_t *ret)
+{
+	uint64_t begin = get_counter(tx, begin_key), from;
+	struct events_read r = {.at = begin + offset, .out = out, .size = size};
+	uint8_t key[8];
+	int rc = 0;
+
+	/* The line that holds the first byte begins at most one line's length before it. */
+	from = r.at - begin > EVENT_BYTES_MAX ? r.at - EVENT_BYTES_MAX : begin;
+	key_u64(key, from);
+	if (size)
+		rc = tx_scan(tx, TABLE_EVENTS, TEXT_NONE, (struct text){(char *)key, 8},
+			     copy_line, &r);
+	if (rc < 0)
+		return rc;
+	*ret = r.done;
+	return 0;
+}

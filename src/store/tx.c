@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Transactions: reading, writing, scanning, and giving out numbers. */
+#include "store.h"
+
+#include <errno.h>
+
+int store_read_begin(struct store *store, struct tx *ret)
+{
+	MDB_txn *txn = NULL;
+	int rc;
+
+	pthread_mutex_lock(&store->readers_lock);
+	if (store->n_idle)
+		txn = store->idle[--store->n_idle];
+	pthread_mutex_unlock(&store->readers_lock);
+	rc = txn ? mdb_txn_renew(txn) : mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+	if (rc) {
+		if (txn)
+			mdb_txn_abort(txn);
+		return store_errno(rc);
+	}
+	*ret = (struct tx){.store = store, .txn = txn};
+	return 0;
+}
+
+void store_read_end(struct tx *tx)
+{
+	struct store *store = tx->store;
+	MDB_txn *txn = tx->txn;
+
+	mdb_txn_reset(txn);
+	pthread_mutex_lock(&store->readers_lock);
+	if (store->n_idle < READERS_KEPT) {
+		store->idle[store->n_idle++] = txn;
+		txn = NULL;
+	}
+	pthread_mutex_unlock(&store->readers_lock);
+	if (txn)
+		mdb_txn_abort(txn);
+	*tx = (struct tx){0};
+}
+
+static MDB_val to_val(struct text t)
+{
+	return (MDB_val){t.n, (void *)t.p};
+}
+
+static struct text to_text(MDB_val v)
+{
+	return (struct text){v.mv_data, v.mv_size};
+}
+
+int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *ret)
+{
+	MDB_val k = to_val(key), v;
+	int rc = mdb_get(tx->txn, tx->store->table[table], &k, &v);
+
+	if (!rc)
+		*ret = to_text(v);
+	return store_errno(rc);
+}
+
+int tx_put(struct tx *tx, enum store_table table, struct text key, struct text value)
+{
+	MDB_val k = to_val(key), v = to_val(value);
+
+	return store_errno(mdb_put(tx->txn, tx->store->table[table], &k, &v, 0));
+}
+
+int tx_delete(struct tx *tx, enum store_table table, struct text key)
+{
+	MDB_val k = to_val(key);
+
+	return store_errno(mdb_del(tx->txn, tx->store->table[table], &k, NULL));
+}
+
+int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct text from,
+	    tx_scan_fn *fn, void *arg)
+{
+	MDB_val key = to_val(from.n ? from : prefix), value;
+	MDB_cursor *cursor;
+	int rc = mdb_cursor_open(tx->txn, tx->store->table[table], &cursor);
+
+	if (rc)
+		return store_errno(rc);
+	rc = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
+	while (!rc) {
+		int stop;
+
+		if (key.mv_size < prefix.n ||
+		    (prefix.n && memcmp(key.mv_data, prefix.p, prefix.n)))
+			break;
+		stop = fn(arg, to_text(key), to_text(value));
+		if (stop) {
+			mdb_cursor_close(cursor);
+			return stop;
+		}
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+}
+
+int tx_new_number(struct tx *tx, uint64_t *ret)
+{
+	const struct text key = TEXT("next_number");
+	uint64_t number = FIRST_OBJECT;
+	uint8_t next[8];
+	struct text value = TEXT_NONE;
+	int rc = tx_get(tx, TABLE_META, key, &value);
+
+	if (!rc && value.n != sizeof(next))
+		return -EIO;
+	if (!rc)
+		number = key_to_u64(value.p);
+	else if (rc != -ENOENT)
+		return rc;
+	key_u64(next, number + 1);
+	rc = tx_put(tx, TABLE_META, key, (struct text){(char *)next, sizeof(next)});
+	if (!rc)
+		*ret = number;
+	return rc;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The one writer thread: it commits all waiting mutations in one LMDB transaction. */
+#include "store.h"
+
+#include <errno.h>
+
+#include "attachfs/log.h"
+
+/* More would only make the first one wait longer. */
+#define BATCH_MAX 256
+
+/* Applies one mutation in a transaction of its own, nested in the batch's. */
+static int apply_nested(struct store *store, MDB_txn *batch, struct mutation *m)
+{
+	struct tx tx = {.store = store, .write = true};
+	MDB_txn *child;
+	int rc = store_errno(mdb_txn_begin(store->env, batch, 0, &child));
+
+	if (rc)
+		return rc;
+	tx.txn = child;
+	rc = m->apply(&tx, m);
+	if (!rc)
+		return store_errno(mdb_txn_commit(child));
+	mdb_txn_abort(child);
+	return rc;
+}
+
+/* The refusal itself is worth a record, for as long as it can be written. */
+static void note_refusal(struct store *store, MDB_txn *batch, struct mutation *m)
+{
+	struct tx tx = {.store = store, .write = true};
+	MDB_txn *child;
+
+	if (!m->refused || mdb_txn_begin(store->env, batch, 0, &child))
+		return;
+	tx.txn = child;
+	m->refused(&tx, m);
+	mdb_txn_commit(child);
+}
+
+static int commit_batch(struct store *store, struct mutation *batch)
+{
+	MDB_txn *txn;
+	int rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
+
+	if (rc)
+		return rc;
+	for (struct mutation *m = batch; m; m = m->next) {
+		m->result = apply_nested(store, txn, m);
+		if (m->result)
+			note_refusal(store, txn, m);
+	}
+	return store_errno(mdb_txn_commit(txn));
+}
+
+/* A lone mutation, the usual case, needs no nested transaction. */
+static int commit_one(struct store *store, struct mutation *m)
+{
+	struct tx tx = {.store = store, .write = true};
+	MDB_txn *txn;
+	int rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
+
+	if (rc)
+		return rc;
+	tx.txn = txn;
+	m->result = m->apply(&tx, m);
+	if (!m->result)
+		return store_errno(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	if (!m->refused)
+		return 0;
+	rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	if (!rc) {
+		note_refusal(store, txn, m);
+		rc = mdb_txn_commit(txn);
+	}
+	return 0;
+}
+
+static void finish(struct mutation *batch, int rc)
+{
+	for (struct mutation *m = batch, *next; m; m = next) {
+		next = m->next; /* done() may free it */
+		if (rc && !m->result)
+			m->result = rc;
+		m->done(m);
+	}
+}
+
+/* Takes up to BATCH_MAX mutations; NULL when stopping and nothing is left. */
+static struct mutation *take_batch(struct store *store)
+{
+	struct mutation *batch, **end;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&store->lock);
+	while (!store->first && !store->stopping)
+		pthread_cond_wait(&store->wake, &store->lock);
+	batch = store->first;
+	for (end = &store->first; *end && n < BATCH_MAX; end = &(*end)->next)
+		n++;
+	store->first = *end;
+	if (n)
+		*end = NULL;
+	if (!store->first)
+		store->last = &store->first;
+	store->commits += !!n;
+	store->mutations += n;
+	pthread_mutex_unlock(&store->lock);
+	return batch;
+}
+
+static void *writer_main(void *arg)
+{
+	struct store *store = arg;
+	struct mutation *batch;
+
+	while ((batch = take_batch(store))) {
+		int rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
+
+		if (rc)
+			log_error("cannot commit to the state: %s", strerror(-rc));
+		finish(batch, rc);
+	}
+	return NULL;
+}
+
+int store_writer_start(struct store *store)
+{
+	int rc = pthread_create(&store->writer, NULL, writer_main, store);
+
+	store->has_writer = !rc;
+	return -rc;
+}
+
+void store_writer_stop(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->stopping = true;
+	pthread_cond_signal(&store->wake);
+	pthread_mutex_unlock(&store->lock);
+	pthread_join(store->writer, NULL);
+	store->has_writer = false;
+}
+
+void store_submit(struct store *store, struct mutation *m)
+{
+	m->next = NULL;
+	m->result = 0;
+	pthread_mutex_lock(&store->lock);
+	*store->last = m;
+	store->last = &m->next;
+	pthread_cond_signal(&store->wake);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* A mutation with somebody waiting for it. */
+struct waited {
+	struct mutation m;
+	struct mutation *inner;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool finished;
+};
+
+static int waited_apply(struct tx *tx, struct mutation *m)
+{
+	struct mutation *inner = ((struct waited *)m)->inner;
+
+	return inner->apply(tx, inner);
+}
+
+static void waited_refused(struct tx *tx, struct mutation *m)
+{
+	struct mutation *inner = ((struct waited *)m)->inner;
+
+	if (inner->refused)
+		inner->refused(tx, inner);
+}
+
+static void waited_done(struct mutation *m)
+{
+	struct waited *w = (struct waited *)m;
+
+	pthread_mutex_lock(&w->lock);
+	w->finished = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+int store_run(struct store *store, struct mutation *m)
+{
+	struct waited w = {
+		.m = {.apply = waited_apply, .refused = waited_refused, .done = waited_done},
+		.inner = m,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.wake = PTHREAD_COND_INITIALIZER,
+	};
+
+	store_submit(store, &w.m);
+	pthread_mutex_lock(&w.lock);
+	while (!w.finished)
+		pthread_cond_wait(&w.wake, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	m->result = w.m.result;
+	return m->result;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Effects: each kind of work as calls of the driver, and its outcome told to core. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attachfs/buf.h"
+#include "worker.h"
+
+/* Not an answer but none yet: the same call will be made again. */
+static bool is_passing(int rc)
+{
+	return rc == -ETIMEDOUT || rc == -EAGAIN;
+}
+
+static int first_session(void *arg, const struct backend_session *session)
+{
+	*(struct backend_session *)arg = *session;
+	return 1;
+}
+
+/* -EBUSY, naming the session, while the host is logged in to this export. */
+static int check_sessions(struct dock_worker *d, const struct work *w,
+			  const struct backend_export *export_, struct error *err)
+{
+	struct backend_session session;
+	int rc = d->driver->sessions(d->backend, &w->volume, export_, first_session, &session, err);
+
+	if (rc == 1)
+		return error_set(err, EBUSY,
+				 "initiator %s has a live session from %s: log it out first",
+				 session.initiator,
+				 session.address[0] ? session.address : "an unknown address");
+	return rc;
+}
+
+static struct backend_export other_mode(const struct backend_export *export_)
+{
+	struct backend_export other = *export_;
+
+	other.mode = export_->mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO;
+	return other;
+}
+
+/* Export and probe; an export that fails its probe is withdrawn. */
+static int export_and_probe(struct dock_worker *d, const struct work *w,
+			    struct backend_connection *connection, enum access_mode *seen,
+			    struct error *err)
+{
+	struct error ignored;
+	int rc = d->driver->export(d->backend, &w->volume, &w->want, connection, err);
+
+	if (!rc)
+		rc = d->driver->probe(d->backend, &w->volume, &w->want, connection, seen, err);
+	if (rc && !is_passing(rc))
+		d->driver->unexport(d->backend, &w->volume, &w->want, &ignored);
+	return rc;
+}
+
+static int attach(struct dock_worker *d, const struct work *w, struct error *err)
+{
+	struct backend_export other = other_mode(&w->want);
+	struct backend_connection connection = {0};
+	enum access_mode seen = ACCESS_NONE;
+	int rc = 0;
+
+	if (w->sessions_forbid)
+		rc = check_sessions(d, w, &other, err);
+	if (!rc && w->switches)
+		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
+	if (!rc)
+		rc = export_and_probe(d, w, &connection, &seen, err);
+	if (is_passing(rc))
+		return rc;
+	return core_settle(d->core, w, rc, &connection, seen, err);
+}
+
+/* Both modes: an interrupted switch may have left either. */
+static int detach(struct dock_worker *d, const struct work *w, struct error *err)
+{
+	struct backend_export other = other_mode(&w->want);
+	int rc = 0;
+
+	if (w->sessions_forbid)
+		rc = check_sessions(d, w, &w->want, err);
+	if (rc == -EBUSY)
+		return core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+	if (!rc)
+		rc = d->driver->unexport(d->backend, &w->volume, &w->want, err);
+	if (!rc)
+		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
+	if (!rc)
+		return core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+	if (!is_passing(rc))
+		core_answer(d->core, w, rc, err);
+	return rc;
+}
+
+/* The bytes are worth trying for until they are gone. */
+static int purge(struct dock_worker *d, const struct work *w, struct error *err)
+{
+	int rc = d->driver->purge(d->backend, &w->volume, err);
+
+	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+}
+
+static int provision(struct dock_worker *d, const struct work *w, struct error *err)
+{
+	int rc = w->type == WORK_EXTEND ? d->driver->extend(d->backend, &w->volume, err)
+					: d->driver->provision(d->backend, &w->volume, err);
+
+	return is_passing(rc) ? rc : core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+}
+
+/* -errno: it is still to be done. */
+static int run_work(struct dock_worker *d, const struct work *w)
+{
+	struct error err = {0};
+	int rc = 0;
+
+	switch (w->type) {
+	case WORK_PROVISION:
+	case WORK_EXTEND:
+		rc = provision(d, w, &err);
+		break;
+	case WORK_PURGE:
+		rc = purge(d, w, &err);
+		break;
+	case WORK_ATTACH:
+		rc = attach(d, w, &err);
+		break;
+	case WORK_DETACH:
+		rc = detach(d, w, &err);
+		break;
+	}
+	if (rc && err.code)
+		core_postpone(d->core, w, &err);
+	return rc;
+}
+
+/* Works are collected first: doing them changes what they are collected from. */
+struct work_list {
+	struct work *works;
+	size_t n, size;
+};
+
+static int collect(void *arg, const struct work *w)
+{
+	struct work_list *list = arg;
+
+	if (list->n == list->size) {
+		size_t size = list->size ? 2 * list->size : 4;
+		struct work *works = reallocarray(list->works, size, sizeof(*works));
+
+		if (!works)
+			return -ENOMEM;
+		list->works = works;
+		list->size = size;
+	}
+	list->works[list->n] = *w;
+	list->works[list->n].volume.pool = NULL; /* it moves with the array */
+	list->n++;
+	return 0;
+}
+
+typedef int collect_fn(struct core *core, uint64_t volume, work_fn *fn, void *arg);
+
+static int for_each_work(struct dock_worker *d, uint64_t volume, collect_fn *from,
+			 int (*fn)(struct dock_worker *d, const struct work *w))
+{
+	struct work_list list = {0};
+	int rc = from(d->core, volume, collect, &list);
+
+	for (size_t i = 0; i < list.n; i++) {
+		int one;
+
+		list.works[i].volume.pool = list.works[i].pool;
+		one = fn(d, &list.works[i]);
+		rc = rc ? rc : one;
+	}
+	free(list.works);
+	return rc;
+}
+
+static int add_session(void *arg, const struct backend_session *session)
+{
+	buf_printf(arg, "%s %s\n", session->initiator,
+		   session->address[0] ? session->address : "-");
+	return 0;
+}
+
+static int tell_sessions(struct dock_worker *d, const struct work *w)
+{
+	struct error err = {0};
+	BUF_AUTO(lines);
+	int rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines, &err);
+
+	core_sessions_set(d->core, w->object, rc ? rc : buf_error(&lines), buf_as_text(&lines));
+	return 0;
+}
+
+unsigned run_job(struct dock_worker *d, uint64_t volume, unsigned kicks)
+{
+	struct error err = {0};
+	unsigned again = 0;
+
+	if (kicks & KICK_COMPARE && compare_volume(d, volume, &err))
+		again |= KICK_COMPARE;
+	if (kicks & (KICK_WORK | KICK_COMPARE) && for_each_work(d, volume, core_works, run_work))
+		again |= KICK_WORK;
+	if (kicks & KICK_SESSIONS)
+		for_each_work(d, volume, core_exports, tell_sessions);
+	return again;
+}
