@@ -36,6 +36,8 @@ struct core_hooks {
 };
 
 int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err);
+/* Answers everybody who waits (-ESHUTDOWN), now and from now on. Intents stand. */
+void core_stop_waiting(struct core *core);
 void core_set_hooks(struct core *core, const struct core_hooks *hooks);
 void core_close(struct core *core);
 struct store *core_store(struct core *core);
@@ -69,6 +71,8 @@ typedef int entry_fn(void *arg, const char *name, struct ref ref, uint64_t cooki
 int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void *arg);
 /* The row behind a node; NULL if there is none. */
 int core_node(struct view *v, struct ref ref, const struct node **ret);
+/* Is it an attribute that users may write (as far as its kind is concerned)? */
+bool core_settable(struct view *v, struct ref ref);
 /* "volumes/db/attachments/host1/mode", for messages and the audit log. */
 int core_path(struct tx *tx, struct ref ref, struct buf *out);
 

@@ -53,7 +53,7 @@ void core_close(struct core *core)
 {
 	if (!core)
 		return;
-	waiters_stop(core);
+	core_stop_waiting(core);
 	observed_close(core->observed);
 	free(core);
 }
@@ -168,11 +168,23 @@ static int apply_remove(struct change *c, struct intent *i)
 					  : change_delete(c, &object);
 }
 
+/* What is in the way of a rename: a key gives way, as files do; an object does not. */
+static int replace_key(struct change *c, const struct intent *i, const struct node *node)
+{
+	union any taken;
+	int rc = change_find(c, i->dest, text_of(i->new_name), node->child, &taken);
+
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	if (node->child != KIND_KEY || i->no_replace)
+		return error_set(c->err, EEXIST, "%s exists already", i->new_name);
+	return change_delete(c, &taken);
+}
+
 static int apply_rename(struct change *c, struct intent *i)
 {
 	const struct node *node;
 	union any object;
-	uint64_t taken;
 	int rc = writable_container(c, i->subject, &node);
 
 	if (!rc)
@@ -189,10 +201,8 @@ static int apply_rename(struct change *c, struct intent *i)
 	if (!kinds[node->child]->rename)
 		return error_set(c->err, EPERM, "a %s cannot be renamed",
 				 kinds[node->child]->name);
-	rc = object_find(c->tx, i->dest, text_of(i->new_name), &taken);
+	rc = replace_key(c, i, node);
 	if (!rc)
-		return error_set(c->err, EEXIST, "%s exists already", i->new_name);
-	if (rc == -ENOENT)
 		rc = change_event(c, "rename", SELF(object.o.number), i->new_name);
 	return rc ? rc : kinds[node->child]->rename(c, &object, i->new_name);
 }

@@ -95,7 +95,6 @@ void text_lower(char *out, size_t size, struct text t);
 
 /* waiters.c */
 int waiters_start(struct core *core);
-void waiters_stop(struct core *core);
 void waiters_add(struct core *core, struct intent *intent);
 void waiters_settled(struct core *core, uint64_t object, uint64_t generation, int result,
 		     const struct error *err);

@@ -67,7 +67,7 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	if (rc)
 		return rc;
 	node = node_of(head.kind, ref.node);
-	if (!node || !(node->flags & NODE_SETTABLE))
+	if (!node || !core_settable(&(struct view){c->core, c->tx}, ref))
 		return error_set(c->err, EACCES, "%s is read-only", node ? node->name : "it");
 	rc = check_value(c, node, raw);
 	a = &now.o.attr[ref.node];

@@ -201,6 +201,25 @@ int core_node(struct view *v, struct ref ref, const struct node **ret)
 	return 0;
 }
 
+bool core_settable(struct view *v, struct ref ref)
+{
+	const struct node *node, *container;
+	struct object_head head, parent;
+
+	if (object_get_head(v->tx, ref.object, &head))
+		return false;
+	node = node_of(head.kind, ref.node);
+	if (!node || !(node->flags & NODE_SETTABLE))
+		return false;
+	if (head.kind != KIND_KEY)
+		return true;
+	/* A key in a directory that only attachfs fills is not the user's. */
+	if (object_get_head(v->tx, head.parent, &parent))
+		return false;
+	container = node_of(parent.kind, head.container);
+	return container && !container->fixed;
+}
+
 /* One listing: rows come first (cookies are their numbers), then objects (theirs). */
 struct listing {
 	const struct node *node;

@@ -79,6 +79,11 @@ void waiters_add(struct core *core, struct intent *intent)
 
 	intent->deadline = monotonic_ms() + intent->wait_ms;
 	pthread_mutex_lock(&w->lock);
+	if (w->stopping) {
+		pthread_mutex_unlock(&w->lock);
+		intent->answer(intent, -ESHUTDOWN);
+		return;
+	}
 	if (intent->interrupted && intent->interrupted(intent))
 		intent->deadline = INT64_MIN;
 	intent->next = w->first;
@@ -173,8 +178,7 @@ static int stopping(struct intent *i, void *arg)
 	return -ESHUTDOWN;
 }
 
-/* Whoever still waits is answered; the intents stand. */
-void waiters_stop(struct core *core)
+void core_stop_waiting(struct core *core)
 {
 	struct waiters *w = &core->waiters;
 	struct intent *taken;

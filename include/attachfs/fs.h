@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The file system: requests of the kernel as calls of core. The only code that knows FUSE. */
+#ifndef ATTACHFS_FS_H
+#define ATTACHFS_FS_H
+
+#include "attachfs/core.h"
+#include "attachfs/error.h"
+
+struct fs;
+
+/* Mounts on `mountpoint` with `options` ("ro,max_read=…", may be NULL) beside our own, and fills
+ * the hooks that core calls for it. Nothing is served before fs_serve(). */
+int fs_mount(struct core *core, const char *mountpoint, const char *options, struct fs **ret,
+	     struct core_hooks *hooks, struct error *err);
+
+/* Serves until somebody unmounts it or fs_stop() is called; 0 or -errno. */
+int fs_serve(struct fs *fs);
+
+/* Ends fs_serve(). Safe in a signal handler. */
+void fs_stop(struct fs *fs);
+
+/* Unmounts, if it is still mounted. Requests that wait must have been answered. */
+void fs_unmount(struct fs *fs);
+void fs_free(struct fs *fs);
+
+#endif

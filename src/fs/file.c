@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Attributes as open files: a value is read at open and committed by write. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fs.h"
+
+/*
+ * An open attribute. `seen` is the value at the moment of open, so that a reader never sees
+ * a mixture. `written` is what this handle has written so far. The kernel holds the
+ * inode's lock over write and truncate, so they do not overlap.
+ */
+struct file {
+	struct buf seen, written;
+	bool append, truncated, wrote, stream;
+};
+
+static struct file *file_of(const struct fuse_file_info *fi)
+{
+	return (struct file *)(uintptr_t)fi->fh;
+}
+
+static void file_free(struct file *f)
+{
+	buf_free(&f->seen);
+	buf_free(&f->written);
+	free(f);
+}
+
+static int open_file(struct view *v, struct ref ref, const struct fuse_file_info *fi,
+		     struct file **ret)
+{
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	const struct node *node;
+	struct file *f;
+	int rc = core_node(v, ref, &node);
+
+	if (rc)
+		return rc;
+	if (!node || node->type != NODE_ATTR)
+		return -EISDIR;
+	if (writes && !core_settable(v, ref))
+		return -EACCES;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	f->append = fi->flags & O_APPEND;
+	f->truncated = writes && fi->flags & O_TRUNC;
+	f->stream = node->flags & NODE_STREAM;
+	if ((fi->flags & O_ACCMODE) != O_WRONLY && !f->stream)
+		rc = core_read(v, ref, &f->seen);
+	if (rc)
+		file_free(f);
+	else
+		*ret = f;
+	return rc;
+}
+
+/* direct_io: every read comes here. noflush: close() has nothing to say. */
+void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, bool created)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct file *f = NULL;
+	struct view v;
+	struct tx tx;
+	int rc = view_begin(fs, &v, &tx);
+
+	if (!rc) {
+		rc = open_file(&v, ref, fi, &f);
+		if (!rc && created)
+			rc = fill_entry(fs, &v, ref, &entry);
+		view_end(&v);
+	}
+	fi->fh = (uintptr_t)f;
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	if (rc)
+		fuse_reply_err(req, -rc);
+	else if ((created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi)) ==
+		 -ENOENT)
+		goto unwanted; /* interrupted: there will be no release */
+	else
+		return;
+unwanted:
+	if (f)
+		file_free(f);
+}
+
+static void reply_queried(struct request *r)
+{
+	reply_opened(r->req, r->intent.subject, &r->fi, false);
+}
+
+/* Is the backend to be asked before the value is read? */
+static bool needs_query(struct fs *fs, struct ref ref)
+{
+	const struct node *node = NULL;
+	struct view v;
+	struct tx tx;
+
+	if (view_begin(fs, &v, &tx))
+		return false;
+	core_node(&v, ref, &node);
+	view_end(&v);
+	return node && node->flags & NODE_QUERY;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ref ref = ref_of(ino);
+	struct request *r;
+
+	if (!needs_query(fs_of(req), ref)) {
+		reply_opened(req, ref, fi, false);
+		return;
+	}
+	r = request_new(req, INTENT_SET, ref, reply_queried);
+	if (!r)
+		return;
+	r->fi = *fi;
+	request_query(r);
+}
+
+static void read_stream(fuse_req_t req, size_t size, off_t off)
+{
+	char *out = malloc(size);
+	struct view v;
+	struct tx tx;
+	size_t n = 0;
+	int rc = out ? view_begin(fs_of(req), &v, &tx) : -ENOMEM;
+
+	if (!rc) {
+		rc = tx_events_read(&tx, (uint64_t)off, out, size, &n);
+		view_end(&v);
+	}
+	if (rc)
+		fuse_reply_err(req, -rc);
+	else
+		fuse_reply_buf(req, out, n);
+	free(out);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct file *f = file_of(fi);
+	size_t n;
+
+	(void)ino;
+	if (f->stream) {
+		read_stream(req, size, off);
+		return;
+	}
+	n = (size_t)off < f->seen.len ? f->seen.len - (size_t)off : 0;
+	fuse_reply_buf(req, n ? f->seen.data + off : NULL, n < size ? n : size);
+}
+
+/* What O_APPEND adds to: the value as it is, for free text; other values are replaced. */
+static int read_for_append(struct fs *fs, struct ref ref, struct buf *out)
+{
+	const struct node *node;
+	struct view v;
+	struct tx tx;
+	int rc = view_begin(fs, &v, &tx);
+
+	if (rc)
+		return rc;
+	rc = core_node(&v, ref, &node);
+	if (!rc && node->value == &value_line)
+		rc = core_read(&v, ref, out);
+	view_end(&v);
+	return rc;
+}
+
+/* Puts the new whole value into `f->written`; it goes back to `before` bytes if refused. */
+static int compose(struct fs *fs, struct ref ref, struct file *f, const char *data, size_t size,
+		   off_t off)
+{
+	if (f->append && !f->wrote) {
+		int rc = read_for_append(fs, ref, &f->written);
+
+		if (rc)
+			return rc;
+	} else if (!f->append && off == 0) {
+		buf_reset(&f->written);
+	} else if (!f->append && (!f->wrote || (size_t)off != f->written.len)) {
+		return -EINVAL;
+	}
+	if (f->written.len + size > VALUE_BYTES_MAX)
+		return -EINVAL;
+	buf_add(&f->written, data, size);
+	return buf_error(&f->written);
+}
+
+static void reply_written(struct request *r)
+{
+	struct file *f = file_of(&r->fi);
+
+	f->wrote = true;
+	fuse_reply_write(r->req, r->written);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct ref ref = ref_of(ino);
+	struct file *f = file_of(fi);
+	struct request *r = request_new(req, INTENT_SET, ref, reply_written);
+	int rc;
+
+	if (!r)
+		return;
+	rc = compose(r->fs, ref, f, data, size, off);
+	if (rc) {
+		request_refuse(r, rc);
+		return;
+	}
+	r->fi = *fi;
+	r->written = size;
+	r->intent.value = buf_as_text(&f->written);
+	request_submit(r);
+}
+
+void file_truncate(struct fuse_file_info *fi, off_t size)
+{
+	struct file *f = file_of(fi);
+
+	if (size == 0) {
+		f->truncated = true;
+		f->wrote = false;
+		buf_reset(&f->written);
+	}
+}
+
+/* Errors of close() are lost by half the tools there are, so nothing is decided here. */
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino, (void)fi;
+	fuse_reply_err(req, 0);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)ino, (void)datasync, (void)fi;
+	fuse_reply_err(req, 0);
+}
+
+/* Truncated and never written: free text becomes empty, everything else stays. */
+static void clear_if_text(fuse_req_t req, struct ref ref)
+{
+	struct fs *fs = fs_of(req);
+	const struct node *node = NULL;
+	struct request *r;
+	struct view v;
+	struct tx tx;
+
+	if (view_begin(fs, &v, &tx))
+		return;
+	core_node(&v, ref, &node);
+	view_end(&v);
+	if (!node || node->value != &value_line)
+		return;
+	r = request_detached(fs, req, INTENT_SET, ref);
+	if (r)
+		request_submit(r);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct file *f = file_of(fi);
+
+	if (f->truncated && !f->wrote)
+		clear_if_text(req, ref_of(ino));
+	file_free(f);
+	fuse_reply_err(req, 0);
+}

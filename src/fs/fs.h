@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the file system's own files. */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "attachfs/fs.h"
+
+/* The kernel may keep what it was told this long; what changes is invalidated. */
+#define TIMEOUT_SECONDS 60.0
+
+/* One bit for each (hashed) inode whose attributes the kernel may hold; see notify.c. */
+#define KNOWN_BITS (1u << 20)
+
+struct fs {
+	struct core *core;
+	struct fuse_session *session;
+	bool mounted;
+	atomic_ulong ticket;
+
+	pthread_t notifier;
+	bool has_notifier;
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t wake;
+	struct note_list *first, **last;
+	bool stopping;
+
+	_Atomic uint64_t known[KNOWN_BITS / 64];
+};
+
+/* An inode number is the object's number and the node's: nothing to remember, nothing to
+ * forget. The root is (0, 1) and so has FUSE's number 1. */
+static inline fuse_ino_t ino_of(struct ref ref)
+{
+	return ref.object << 8 | ref.node;
+}
+
+static inline struct ref ref_of(fuse_ino_t ino)
+{
+	return (struct ref){ino >> 8, ino & 0xff};
+}
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+extern const struct fuse_lowlevel_ops fs_ops;
+
+/* read.c */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+/* Fills `ret` with what the kernel is told of a node; returns 0 or -errno. */
+int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_param *ret);
+/* A view of one moment; end with view_end(). */
+int view_begin(struct fs *fs, struct view *v, struct tx *tx);
+void view_end(struct view *v);
+
+/* list.c */
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+
+/* file.c */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* Answers `req` with an open file; `created` is what was made, or has object 0 for open(). */
+void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, bool created);
+/* What ftruncate() does to an open file: nothing that anybody else sees. */
+void file_truncate(struct fuse_file_info *fi, off_t size);
+
+/* change.c */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+
+/* request.c: a FUSE request that became an intent */
+struct request {
+	struct intent intent;
+	fuse_req_t req;
+	struct fs *fs;
+	struct fuse_file_info fi; /* of create and open */
+	size_t written;		  /* of write */
+	void (*reply)(struct request *r); /* when it went well */
+};
+struct request *request_new(fuse_req_t req, enum intent_op op, struct ref subject,
+			    void (*reply)(struct request *r));
+/* A request of nobody: what release() commits. */
+struct request *request_detached(struct fs *fs, fuse_req_t like, enum intent_op op,
+				 struct ref subject);
+void request_submit(struct request *r);
+void request_query(struct request *r);
+/* Frees a request that was not submitted. */
+void request_refuse(struct request *r, int rc);
+void reply_ok(struct request *r);
+
+/* notify.c: tells the kernel what it must forget, from a thread of its own */
+int notifier_start(struct fs *fs);
+void notifier_stop(struct fs *fs);
+void notifier_add(void *fs, const struct note *notes, size_t n);
+/* To be called before the attributes of `ino` are read for the kernel. */
+void notifier_remember(struct fs *fs, fuse_ino_t ino);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Mounting, serving and unmounting. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attachfs/buf.h"
+#include "fs.h"
+
+/* Threads that read /dev/fuse. They never block: commits and backends are for others. */
+#define SERVING_THREADS 4
+
+#define OUR_OPTIONS                                                                            \
+	"allow_other,default_permissions,nosuid,nodev,noexec,fsname=attachfs,subtype=attachfs"
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
+			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS;
+
+	(void)userdata;
+	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
+				  FUSE_CAP_POSIX_ACL | FUSE_CAP_SPLICE_READ);
+	conn->want |= wanted & conn->capable;
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.fsyncdir = op_fsync,
+	.statfs = op_statfs,
+	.create = op_create,
+};
+
+static int make_session(struct fs *fs, const char *options, struct error *err)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	BUF_AUTO(all);
+	int rc;
+
+	buf_printf(&all, "-o%s%s%s", OUR_OPTIONS, options ? "," : "", options ? options : "");
+	rc = buf_error(&all) || fuse_opt_add_arg(&args, "attachfs") ||
+	     fuse_opt_add_arg(&args, all.data);
+	if (!rc)
+		fs->session = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+	fuse_opt_free_args(&args);
+	if (!fs->session)
+		return error_set(err, EINVAL, "cannot make a FUSE session with options %s",
+				 all.data ? all.data + 2 : "");
+	return 0;
+}
+
+int fs_mount(struct core *core, const char *mountpoint, const char *options, struct fs **ret,
+	     struct core_hooks *hooks, struct error *err)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int rc;
+
+	if (!fs)
+		return error_set(err, ENOMEM, "out of memory");
+	fs->core = core;
+	rc = make_session(fs, options, err);
+	if (!rc) {
+		fs->mounted = !fuse_session_mount(fs->session, mountpoint);
+		if (!fs->mounted)
+			rc = error_set(err, EIO, "%s: cannot mount there", mountpoint);
+	}
+	if (!rc && (rc = notifier_start(fs)))
+		error_set(err, -rc, "cannot start a thread");
+	if (rc) {
+		fs_free(fs);
+		return rc;
+	}
+	*hooks = (struct core_hooks){.arg = fs, .changed = notifier_add};
+	*ret = fs;
+	return 0;
+}
+
+int fs_serve(struct fs *fs)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int rc;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, SERVING_THREADS);
+	fuse_loop_cfg_set_idle_threads(config, SERVING_THREADS);
+	rc = fuse_session_loop_mt(fs->session, config);
+	fuse_loop_cfg_destroy(config);
+	return rc < 0 ? rc : 0;
+}
+
+void fs_stop(struct fs *fs)
+{
+	fuse_session_exit(fs->session);
+}
+
+void fs_unmount(struct fs *fs)
+{
+	if (fs->mounted)
+		fuse_session_unmount(fs->session);
+	fs->mounted = false;
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	fs_unmount(fs);
+	notifier_stop(fs);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	free(fs);
+}
