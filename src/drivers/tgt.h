@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tgt driver's own state, and which of its files does what to it. */
+#ifndef ATTACHFS_DRIVERS_TGT_H
+#define ATTACHFS_DRIVERS_TGT_H
+
+#include "attachfs/driver.h"
+
+#include "drivers.h"
+#include "tgt_daemon.h"
+
+#include <pthread.h>
+
+/* Room for PREFIX:UUID.rw within an iSCSI name. */
+#define TGT_PREFIX_MAX 128
+#define TGT_BUCKETS    1024
+#define TGT_LUN	       1
+
+/* Options of a dock's `tgt:` map; see tgt_conf.c. */
+struct tgt_conf {
+	const char *address; /* of the portal; [v6] in brackets, without them here */
+	unsigned port;
+	unsigned control_port;
+	bool spawn, chap;
+	const char *prefix;
+	const char *program;
+};
+
+/*
+ * One daemon. Several are used when attachfs spawns them, because a tgtd's logins grow slow with
+ * its targets; shard n has control port and portal port plus n.
+ * `incarnation` changes when the daemon has lost its targets; 0: never seen.
+ * `slots` guards the order of accounts in the daemon's targets (tgt_account.c) and is held
+ * while they are listed. Lock order: backend.life, slots, backend.lock.
+ */
+struct tgt_shard {
+	struct backend *backend;
+	int index;
+	char socket[108], portal[64];
+	pthread_mutex_t slots;
+	/* below: backend.lock */
+	struct tgt_daemon daemon; /* pid 0: not running, as far as is known */
+	uint64_t incarnation;
+	bool wanted; /* has had targets: started again when it dies */
+	unsigned n_targets, n_guards;
+};
+
+/* `user` may be empty: after an adoption nobody tells which account is whose. */
+struct tgt_host {
+	char *initiator, *user;
+};
+
+/*
+ * One target: a volume in one mode. It belongs to the caller who works on its volume (calls for
+ * one volume never overlap); only `next`, `hosts` and what list_exports() reads change under
+ * backend.lock. `slot` mirrors the order of accounts in the daemon, under shard.slots.
+ */
+struct tgt_target {
+	struct tgt_target *next;
+	char id[UUID_TEXT_SIZE];
+	enum access_mode mode;
+	int tid;
+	struct tgt_shard *shard;
+	uint64_t incarnation; /* of the shard; another one than the shard's: the target is gone */
+	bool ready;	      /* LUN, its attributes and a guard account are known to be there */
+	bool doubtful;	      /* a change of its accounts may or may not have happened */
+	struct tgt_host *hosts;
+	size_t n_hosts;
+	char **slot;
+	size_t n_slots;
+};
+
+struct backend {
+	const struct dock_conf *dock;
+	struct tgt_conf conf;
+	char socket_base[96]; /* of the daemons' sockets, which append .CONTROLPORT */
+	pthread_mutex_t life; /* one thread at a time finds, starts or adopts daemons */
+	pthread_mutex_t lock;
+	struct tgt_shard shards[TGT_DAEMONS_MAX];
+	int n_shards; /* how many may be used */
+	uint64_t epoch;
+	struct tgt_target *buckets[TGT_BUCKETS];
+};
+
+/* One call of the driver, bound to one incarnation of one daemon. */
+struct tgt_call {
+	struct backend *b;
+	struct tgt_shard *shard;
+	struct tgt_link link;
+	uint64_t incarnation;
+	struct error *err;
+};
+
+/* tgt_conf.c */
+int tgt_conf_read(const struct dock_conf *dock, struct tgt_conf *ret, struct error *err);
+
+/* tgt_shard.c: daemons. */
+int tgt_shards_init(struct backend *b, const char *state_dir, struct error *err);
+/* Binds `call` to the shard's daemon, which is started if `start` says so. -ECONNREFUSED. */
+int tgt_shard_use(struct tgt_call *call, struct backend *b, struct tgt_shard *shard, bool start,
+		  struct error *err);
+/* Looks at the daemon; notices that it died or was restarted, starts it again, adopts it. */
+int tgt_shard_refresh(struct backend *b, struct tgt_shard *shard, bool start, struct error *err);
+/* Where a new target goes: the wanted shard (-1: any) or the first that has room. */
+int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, struct error *err);
+/* One request to the call's daemon; `format` (or NULL) makes the parameters. A daemon that is
+ * gone is -EAGAIN. */
+int tgt_do(struct tgt_call *call, struct tgt_request *request, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *reply);
+
+/* tgt_table.c: what is known of targets; all take backend.lock themselves. */
+struct tgt_target *tgt_table_find(struct backend *b, const char *id, enum access_mode mode);
+/* A new entry, not yet in the daemon, with a tid that was never used. */
+struct tgt_target *tgt_table_add(struct backend *b, const char *id, enum access_mode mode,
+				 struct tgt_shard *shard, uint64_t incarnation);
+void tgt_table_remove(struct backend *b, struct tgt_target *t);
+void tgt_table_free(struct backend *b);
+struct tgt_host *tgt_host_find(struct tgt_target *t, const char *initiator);
+int tgt_host_add(struct backend *b, struct tgt_target *t, const char *initiator,
+		 const char *user);
+void tgt_host_remove(struct backend *b, struct tgt_target *t, const char *initiator);
+
+/* tgt_account.c: who may log in by CHAP. */
+int tgt_guard_ensure(struct tgt_call *call, struct tgt_target *t);
+int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user,
+		      const char *secret);
+int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user);
+/* Fills the holes that a crash may have left in any of our targets; shard.slots is held. */
+int tgt_guard_heal(struct tgt_call *call, const int *tids, size_t n, char *guard, size_t size);
+bool tgt_is_guard(const char *user);
+
+/* tgt_target.c: targets and their LUNs. */
+void tgt_target_name(const struct backend *b, const char *id, enum access_mode mode, char *out,
+		     size_t size);
+int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
+		      const struct backend_volume *volume);
+int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t);
+int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path);
+int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
+int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
+
+/* tgt_session.c: live connections. */
+int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *initiator,
+		      session_fn *fn, void *arg);
+/* Ends the initiator's sessions, and with `strangers` those of names that are not bound, and
+ * waits until they are gone. New ones of the initiator are left alone unless `strangers`. */
+int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *initiator,
+		     bool strangers);
+
+/* tgt_adopt.c: what a running daemon has, into the table. backend.life is held. */
+int tgt_adopt(struct tgt_call *call);
+
+#endif

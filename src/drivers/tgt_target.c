@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Targets of the tgt driver: one per volume and mode, with the volume's file as LUN 1. */
+#include "tgt.h"
+
+#include "attachfs/cleanup.h"
+
+#include "filepool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void tgt_target_name(const struct backend *b, const char *id, enum access_mode mode, char *out,
+		     size_t size)
+{
+	snprintf(out, size, "%s:%s.%s", b->conf.prefix, id, mode == ACCESS_RO ? "ro" : "rw");
+}
+
+static int make_target(struct tgt_call *call, struct tgt_target *t)
+{
+	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_NEW, .tid = t->tid};
+	char name[ISCSI_NAME_MAX + 1];
+	int rc;
+
+	tgt_target_name(call->b, t->id, t->mode, name, sizeof(name));
+	rc = tgt_do(call, &request, "targetname=%s", name);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int make_lun(struct tgt_call *call, struct tgt_target *t, const char *path)
+{
+	struct tgt_request request = {
+		.mode = TGT_DEVICE,
+		.op = TGT_NEW,
+		.tid = t->tid,
+		.lun = TGT_LUN,
+	};
+	int rc = tgt_do(call, &request, "path=%s,bstype=rdwr", path);
+
+	return rc == -EEXIST ? 0 : rc;
+}
+
+/*
+ * The LUN's identity comes from the volume, never from the target's number: a host that sees
+ * another volume under an identity that it knows would write to the wrong one. tgtd parses
+ * 31 hexadecimal digits of it; the dashes of a UUID are not hexadecimal.
+ */
+static void identity_of(const char *id, char *hex, size_t size)
+{
+	size_t n = 0;
+
+	for (; *id && n + 1 < size; id++)
+		if (*id != '-')
+			hex[n++] = *id;
+	hex[n] = '\0';
+}
+
+static int set_attributes(struct tgt_call *call, struct tgt_target *t)
+{
+	struct tgt_request request = {
+		.mode = TGT_DEVICE,
+		.op = TGT_UPDATE,
+		.tid = t->tid,
+		.lun = TGT_LUN,
+	};
+	char hex[32];
+
+	identity_of(t->id, hex, sizeof(hex));
+	return tgt_do(call, &request,
+		      "readonly=%d,scsi_id=%s,scsi_sn=%s,vendor_id=ATTACHFS,product_id=VOLUME,"
+		      "thin_provisioning=1",
+		      t->mode == ACCESS_RO, hex, hex);
+}
+
+/* Each step is harmless when it was done before: a call that was cut short is just repeated. */
+int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
+		      const struct backend_volume *volume)
+{
+	const struct pool_conf *pool = filepool_find(call->b->dock, volume->pool);
+	char path[1024];
+	int rc;
+
+	if (t->ready)
+		return 0;
+	if (!pool)
+		return error_set(call->err, ENOENT, "pool %s is not in the configuration",
+				 volume->pool);
+	rc = filepool_path(pool, volume->id, path, sizeof(path), call->err);
+	if (!rc)
+		rc = make_target(call, t);
+	if (!rc)
+		rc = make_lun(call, t, path);
+	if (!rc)
+		rc = set_attributes(call, t);
+	if (!rc && call->b->conf.chap)
+		rc = tgt_guard_ensure(call, t);
+	t->ready = !rc;
+	return rc;
+}
+
+int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t)
+{
+	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_DELETE, .tid = t->tid};
+	int rc;
+
+	/* Accounts that no host claimed would stay behind in the daemon. */
+	for (size_t i = 0; i < t->n_slots; i++) {
+		char *user = t->slot[i];
+
+		if (tgt_is_guard(user))
+			continue;
+		user = strdup(user);
+		rc = user ? tgt_account_expel(call, t, user) : -ENOMEM;
+		free(user);
+		if (rc)
+			return rc;
+	}
+	rc = tgt_do(call, &request, NULL);
+	if (rc && rc != -ENXIO)
+		return rc;
+	tgt_table_remove(call->b, t);
+	return 0;
+}
+
+/*
+ * Reopening the file is how tgtd learns a new size; it keeps sessions and reservations. Both
+ * steps go in one request: tgtd carries it out before it looks at its sessions again, so that
+ * no host finds the LUN offline.
+ */
+int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path)
+{
+	struct tgt_request request = {
+		.mode = TGT_DEVICE,
+		.op = TGT_UPDATE,
+		.tid = t->tid,
+		.lun = TGT_LUN,
+	};
+
+	return tgt_do(call, &request, "online=0,path=%s", path);
+}
+
+/* By name only: tgtd ORs names and addresses, so one address would admit its every user. */
+int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator)
+{
+	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_BIND, .tid = t->tid};
+	int rc = tgt_do(call, &request, "initiator-name=%s", initiator);
+
+	return rc == -EEXIST ? 0 : rc;
+}
+
+int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiator)
+{
+	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_UNBIND, .tid = t->tid};
+	int rc = tgt_do(call, &request, "initiator-name=%s", initiator);
+
+	return rc == -ENOENT ? 0 : rc;
+}
