@@ -48,6 +48,8 @@ struct tx {
 int store_open(const char *path, uint64_t map_size, bool read_only, struct store **ret,
 	       struct error *err);
 
+/* Commits what is queued and ends the writer: nothing may be submitted any more. */
+void store_stop(struct store *store);
 /* Commits what is queued, ends the writer, closes. No transaction may be open. */
 void store_close(struct store *store);
 

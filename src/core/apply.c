@@ -22,6 +22,11 @@ static int load_or_make(struct change *c, enum kind kind, struct ref container, 
 			  : rc;
 }
 
+static int put(struct change *c, union any *object, bool fresh)
+{
+	return fresh ? change_add(c, object) : change_save(c, object);
+}
+
 /* ---- capabilities: the flattened extras ---- */
 
 static int set_key(struct change *c, struct ref container, const char *name, struct text value)
@@ -45,7 +50,7 @@ static int set_key(struct change *c, struct ref container, const char *name, str
 	buf_text(&line, value);
 	buf_str(&line, "\n");
 	key.o.attr[KEY_VALUE].raw = change_keep(c, buf_as_text(&line));
-	return buf_error(&line) ?: change_save(c, &key);
+	return buf_error(&line) ?: put(c, &key, fresh);
 }
 
 /* A list becomes one value, its elements parted by commas. */
@@ -156,7 +161,7 @@ static int apply_pool(struct change *c, uint64_t dock, const struct pool_conf *c
 	BUF_AUTO(new);
 	rc = object_encode(&before, &old) ?: object_encode(&object, &new);
 	if (!rc && (fresh || !text_equal(buf_as_text(&old), buf_as_text(&new))))
-		rc = change_save(c, &object);
+		rc = put(c, &object, fresh);
 	capabilities = (struct ref){object.o.number, POOL_CAPABILITIES};
 	if (!rc)
 		rc = set_capabilities(c, capabilities, conf->extras, "");
@@ -263,7 +268,7 @@ static int apply_dock(struct change *c, const struct application *a, const struc
 	}
 	if (!rc)
 		rc = retire_leftovers(c, a->conf, conf, (struct ref){d->o.number, DOCK_POOLS});
-	return rc ? rc : change_save(c, &object);
+	return rc ? rc : put(c, &object, fresh);
 }
 
 static int apply_all(struct change *c, void *arg)

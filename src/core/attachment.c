@@ -47,7 +47,6 @@ static int reserve(struct change *c, union any *object)
 		rc = volume_tally(c->tx, a->o.parent, &t);
 	if (rc)
 		return rc;
-	/* The object itself is linked already but not saved, so the tally has not met it. */
 	if (t.total && !p.volume.volume.multiattach)
 		return error_set(c->err, EBUSY,
 				 "volume %s is held by %s and multiattach is false: detach %s "

@@ -97,7 +97,18 @@ int change_new(struct change *c, enum kind kind, struct ref container, const cha
 	for (unsigned i = 0; i < ops->n_nodes; i++)
 		if (ops->nodes[i].initial)
 			*(uint64_t *)value_field(&ops->nodes[i], ret) = ops->nodes[i].initial;
-	return change_link(c, ret, container, name);
+	ret->o.parent = container.object;
+	ret->o.container = container.node;
+	text_copy(ret->o.name, sizeof(ret->o.name), text_of(name));
+	return 0;
+}
+
+int change_add(struct change *c, union any *object)
+{
+	int rc = change_link(c, object, (struct ref){object->o.parent, object->o.container},
+			     object->o.name);
+
+	return rc ? rc : change_save(c, object);
 }
 
 int change_store(struct change *c, const union any *object)
@@ -148,7 +159,8 @@ int change_link(struct change *c, union any *object, struct ref container, const
 
 	object->o.parent = container.object;
 	object->o.container = container.node;
-	text_copy(object->o.name, sizeof(object->o.name), text_of(name));
+	if (name != object->o.name)
+		text_copy(object->o.name, sizeof(object->o.name), text_of(name));
 	make_place_keys(&k, container, object->o.name, object->o.number);
 	rc = tx_put(c->tx, TABLE_NAMES, k.by_name, number_key(room, object->o.number));
 	if (!rc)

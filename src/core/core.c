@@ -145,7 +145,7 @@ static int apply_make(struct change *c, struct intent *i)
 	if (!rc && kinds[node->child]->create)
 		rc = kinds[node->child]->create(c, &object);
 	if (!rc)
-		rc = change_save(c, &object);
+		rc = change_add(c, &object);
 	if (rc)
 		return rc;
 	i->made = (struct ref){object.o.number, node->child == KIND_KEY ? KEY_VALUE : NODE_SELF};

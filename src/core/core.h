@@ -45,9 +45,11 @@ struct change {
 int change_load(struct change *c, uint64_t number, enum kind kind, union any *ret);
 int change_find(struct change *c, struct ref container, struct text name, enum kind kind,
 		union any *ret);
-/* A new object of `kind` in `container`, with a number, an id and an owner; not yet saved. */
+/* A new object of `kind` for `container`, with a number, an id and an owner; change_add() puts
+ * it there. */
 int change_new(struct change *c, enum kind kind, struct ref container, const char *name,
 	       uint32_t mode, union any *ret);
+int change_add(struct change *c, union any *object);
 /* Writes it back and notes what the kernel must forget; change_save() also sets `updated`. */
 int change_store(struct change *c, const union any *object);
 int change_save(struct change *c, union any *object);

@@ -15,7 +15,7 @@ struct outcome {
 
 static struct text why(const struct outcome *o)
 {
-	return o->err && o->err->code ? text_of(o->err->text) : TEXT_NONE;
+	return o->result && o->err ? text_of(o->err->text) : TEXT_NONE;
 }
 
 static int settled(struct change *c, const struct work *w)
@@ -215,7 +215,7 @@ static int apply_postponed(struct change *c, void *arg)
 
 int core_postpone(struct core *core, const struct work *work, const struct error *err)
 {
-	struct outcome o = {.work = work, .err = err};
+	struct outcome o = {.work = work, .result = -EAGAIN, .err = err};
 
 	return core_run(core, apply_postponed, &o, NULL);
 }

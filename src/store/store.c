@@ -200,8 +200,7 @@ void store_close(struct store *store)
 {
 	if (!store)
 		return;
-	if (store->has_writer)
-		store_writer_stop(store);
+	store_stop(store);
 	while (store->n_idle)
 		mdb_txn_abort(store->idle[--store->n_idle]);
 	if (store->env)

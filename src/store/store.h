@@ -33,6 +33,5 @@ struct store {
 int store_errno(int code);
 
 int store_writer_start(struct store *store);
-void store_writer_stop(struct store *store);
 
 #endif

@@ -134,8 +134,10 @@ int store_writer_start(struct store *store)
 	return -rc;
 }
 
-void store_writer_stop(struct store *store)
+void store_stop(struct store *store)
 {
+	if (!store || !store->has_writer)
+		return;
 	pthread_mutex_lock(&store->lock);
 	store->stopping = true;
 	pthread_cond_signal(&store->wake);

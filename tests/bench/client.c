@@ -35,7 +35,7 @@ static void __attribute__((noreturn)) die_at(const char *path, const char *what)
 
 	snprintf(place, sizeof(place), "%.*s/last_error", (int)(slash - path), path);
 	fd = open(place, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && read(fd, why, sizeof(why) - 1) < 0)
+	if (fd < 0 || read(fd, why, sizeof(why) - 1) < 0)
 		why[0] = '\0';
 	bench_die("%s: %s: %s; last_error: %s", path, what, strerror(code), why);
 }

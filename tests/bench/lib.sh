@@ -55,6 +55,10 @@ start_null_fs() { # NAME VOLUMES
 	wait_for 10 "$1" test -d "$tmp/mnt.$1/volumes"
 }
 
+docks_available() {
+	! grep -vqx available "$tmp/mnt.$1"/docks/*/status
+}
+
 start_attachfs() { # NAME: with the configuration $tmp/NAME/attachfs.yaml
 	mount_of[$1]=$tmp/mnt.$1
 	mkdir -p "$tmp/mnt.$1"

@@ -213,6 +213,7 @@ static void null_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size
 static void null_init(void *arg, struct fuse_conn_info *conn)
 {
 	(void)arg;
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ);
 	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 				       FUSE_CAP_ATOMIC_O_TRUNC);
 }
@@ -236,6 +237,7 @@ static int serve(struct fuse_session *session)
 	if (!loop)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(loop, FUSE_THREADS);
+	fuse_loop_cfg_set_idle_threads(loop, FUSE_THREADS);
 	r = fuse_session_loop_mt(session, loop);
 	fuse_loop_cfg_destroy(loop);
 	return r;

@@ -59,7 +59,7 @@ memory_dock() { # NAME
 }
 
 tgt_dock() { # NAME PORT
-	mkdir -p "$tmp/$1/files"
+	mkdir -p -m 0700 "$tmp/$1/files"
 	cat >"$tmp/$1/docks.d/tgt.yaml" <<-END
 		name: tgt
 		driver: tgt
@@ -90,7 +90,9 @@ make_trees() {
 	memory_dock tree
 	start_null_fs null "$volumes"
 	start_attachfs empty
+	wait_for 20 empty docks_available empty
 	start_attachfs tree
+	wait_for 20 tree docks_available tree
 	start=$(now)
 	quietly client hosts tree 0 3 1
 	quietly client populate tree 0 "$volumes" 32
@@ -165,6 +167,7 @@ make_writes() {
 	configure writes "$tmp/writes/state"
 	memory_dock writes
 	start_attachfs writes
+	wait_for 20 writes docks_available writes
 	quietly client volumes writes 0 1000 16
 }
 
@@ -196,6 +199,7 @@ make_attaches() {
 	start_tgtd tgtd "$portal"
 	truncate -s 16M "$tmp/script.img"
 	start_attachfs few
+	wait_for 20 few docks_available few
 	quietly client hosts few 0 1 1
 	quietly client volumes few 0 $((attaches + 30)) 16
 }
@@ -229,6 +233,7 @@ make_many() {
 	configure many "$tmp/many/state"
 	tgt_dock many 3420
 	start_attachfs many
+	wait_for 20 many docks_available many
 	start=$(now)
 	quietly client hosts many 0 1 1
 	quietly client volumes many 0 $((many + 10)) 16
