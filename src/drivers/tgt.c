@@ -16,7 +16,7 @@
  * shares that mode's LUN, and with it its persistent reservations.
  */
 
-#define PROBE_MS 8000
+#define PROBE_MS 4000
 
 static int tgt_check_config(const struct dock_conf *dock, struct error *err)
 {
@@ -26,17 +26,14 @@ static int tgt_check_config(const struct dock_conf *dock, struct error *err)
 }
 
 /* A daemon that cannot be reached now is found by check(), or started for the first export. */
-static int adopt_all(struct backend *b, struct error *err)
+static void adopt_all(struct backend *b, struct error *err)
 {
 	for (int i = 0; i < b->n_shards; i++) {
-		int rc = tgt_shard_refresh(b, &b->shards[i], false, err);
-
-		if (rc && rc != -ECONNREFUSED)
-			return rc;
+		if (tgt_shard_refresh(b, &b->shards[i], false, err) && !b->shards[i].known)
+			b->shards[i].wanted = true; /* so that check() looks at it */
 		b->epoch = (b->epoch ^ (uint64_t)b->shards[i].daemon.pid ^
 			    b->shards[i].daemon.started << 24) * 1099511628211ULL;
 	}
-	return 0;
 }
 
 static void tgt_close(struct backend *b)
@@ -66,12 +63,11 @@ static int tgt_open(const struct dock_conf *dock, const char *state_dir, struct 
 		rc = filepool_open(dock, err);
 	if (!rc)
 		rc = tgt_shards_init(b, state_dir, err);
-	if (!rc)
-		rc = adopt_all(b, err);
 	if (rc) {
 		tgt_close(b);
 		return rc;
 	}
+	adopt_all(b, err);
 	*ret = b;
 	return 0;
 }
@@ -139,11 +135,39 @@ static int tgt_purge(struct backend *b, const struct backend_volume *volume, str
 	return pool ? filepool_purge(pool, volume, err) : -ENOENT;
 }
 
-/* After a daemon was lost in the middle of a call the next one must know. */
-static int finish(struct tgt_call *call, int rc)
+/* After a daemon, or a target in it, was lost in the middle of a call the next one must know. */
+static int finish(struct tgt_call *call, struct tgt_target *t, int rc)
 {
+	if (rc == -ENXIO) {
+		tgt_table_remove(call->b, t);
+		return error_set(call->err, EAGAIN, "somebody else removed the target");
+	}
 	if (rc == -EAGAIN)
 		tgt_shard_refresh(call->b, call->shard, true, NULL);
+	return rc;
+}
+
+static bool is_doubtful(struct tgt_target *t)
+{
+	bool doubtful;
+
+	pthread_mutex_lock(&t->shard->slots);
+	doubtful = t->doubtful;
+	pthread_mutex_unlock(&t->shard->slots);
+	return doubtful;
+}
+
+/* The target's entry, or NULL if no daemon has such a target. */
+static int find_target(struct backend *b, const char *id, const struct backend_export *e,
+		       struct tgt_target **ret, struct error *err)
+{
+	int rc = 0;
+
+	*ret = tgt_table_find(b, id, e->mode);
+	if (!*ret)
+		rc = tgt_shards_known(b, e->shard, err);
+	if (!*ret && !rc)
+		*ret = tgt_table_find(b, id, e->mode); /* an adoption may have brought it */
 	return rc;
 }
 
@@ -155,7 +179,7 @@ static int use_target(struct tgt_call *call, struct backend *b, struct tgt_targe
 
 	if (!rc && call->incarnation != t->incarnation)
 		rc = error_set(err, EAGAIN, "tgtd at %s was restarted", t->shard->socket);
-	return !rc && t->doubtful ? tgt_adopt(call) : rc;
+	return !rc && is_doubtful(t) ? tgt_adopt(call) : rc;
 }
 
 static int resize_target(struct backend *b, struct tgt_target *t, const char *path,
@@ -164,7 +188,7 @@ static int resize_target(struct backend *b, struct tgt_target *t, const char *pa
 	struct tgt_call call;
 	int rc = use_target(&call, b, t, err);
 
-	return rc ? rc : finish(&call, tgt_target_resize(&call, t, path));
+	return rc ? rc : finish(&call, t, tgt_target_resize(&call, t, path));
 }
 
 static int tgt_extend(struct backend *b, const struct backend_volume *volume, struct error *err)
@@ -240,14 +264,14 @@ static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct ba
 static int tgt_unexport(struct backend *b, const struct backend_volume *volume,
 			const struct backend_export *e, struct error *err)
 {
-	struct tgt_target *t = tgt_table_find(b, volume->id, e->mode);
+	struct tgt_target *t;
 	struct tgt_call call;
-	int rc;
+	int rc = find_target(b, volume->id, e, &t, err);
 
-	if (!t)
-		return 0;
+	if (rc || !t)
+		return rc;
 	rc = use_target(&call, b, t, err);
-	return rc ? rc : finish(&call, withdraw(&call, t, e));
+	return rc ? rc : finish(&call, t, withdraw(&call, t, e));
 }
 
 /* Exactly one mode: what the host has of the other one is taken first. */
@@ -350,7 +374,7 @@ static int tgt_export(struct backend *b, const struct backend_volume *volume,
 		rc = use_target(&call, b, t, err);
 	if (rc)
 		return rc;
-	rc = finish(&call, admit(&call, t, volume, e));
+	rc = finish(&call, t, admit(&call, t, volume, e));
 	if (!rc)
 		fill_connection(b, t, ret);
 	return rc;
@@ -390,27 +414,27 @@ static int tgt_sessions(struct backend *b, const struct backend_volume *volume,
 			const struct backend_export *e, session_fn *fn, void *arg,
 			struct error *err)
 {
-	struct tgt_target *t = tgt_table_find(b, volume->id, e->mode);
+	struct tgt_target *t;
 	struct tgt_call call;
-	int rc;
+	int rc = find_target(b, volume->id, e, &t, err);
 
-	if (!t)
-		return 0;
+	if (rc || !t)
+		return rc;
 	rc = use_target(&call, b, t, err);
-	return rc ? rc : finish(&call, tgt_sessions_walk(&call, t, e->initiator, fn, arg));
+	return rc ? rc : finish(&call, t, tgt_sessions_walk(&call, t, e->initiator, fn, arg));
 }
 
 static int tgt_end_sessions(struct backend *b, const struct backend_volume *volume,
 			    const struct backend_export *e, struct error *err)
 {
-	struct tgt_target *t = tgt_table_find(b, volume->id, e->mode);
+	struct tgt_target *t;
 	struct tgt_call call;
-	int rc;
+	int rc = find_target(b, volume->id, e, &t, err);
 
-	if (!t)
-		return 0;
+	if (rc || !t)
+		return rc;
 	rc = use_target(&call, b, t, err);
-	return rc ? rc : finish(&call, tgt_sessions_end(&call, t, e->initiator, false));
+	return rc ? rc : finish(&call, t, tgt_sessions_end(&call, t, e->initiator, false));
 }
 
 /* One export that list_exports() is about to report. */
@@ -443,7 +467,7 @@ static int tgt_list_exports(struct backend *b, const char *volume_id, export_fn 
 	int rc = 0;
 
 	for (int i = 0; i < b->n_shards; i++)
-		if (b->shards[i].daemon.pid)
+		if (in_use(b, i))
 			tgt_shard_refresh(b, &b->shards[i], false, NULL);
 	pthread_mutex_lock(&b->lock);
 	for (size_t i = 0; i < TGT_BUCKETS && !rc; i++)

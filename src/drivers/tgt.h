@@ -38,10 +38,12 @@ struct tgt_shard {
 	char socket[108], portal[64];
 	pthread_mutex_t slots;
 	/* below: backend.lock */
-	struct tgt_daemon daemon; /* pid 0: not running, as far as is known */
+	struct tgt_daemon daemon; /* pid 0: none that we speak to */
+	bool known; /* what it has is in the table, or there provably is no daemon */
 	uint64_t incarnation;
 	bool wanted; /* has had targets: started again when it dies */
-	unsigned n_targets, n_guards;
+	unsigned n_targets;
+	unsigned n_guards; /* changes under both locks, so that either is enough to read it */
 };
 
 /* `user` may be empty: after an adoption nobody tells which account is whose. */
@@ -51,8 +53,9 @@ struct tgt_host {
 
 /*
  * One target: a volume in one mode. It belongs to the caller who works on its volume (calls for
- * one volume never overlap); only `next`, `hosts` and what list_exports() reads change under
- * backend.lock. `slot` mirrors the order of accounts in the daemon, under shard.slots.
+ * one volume never overlap); `next` and `hosts` change under backend.lock, because others walk
+ * them. `slot` mirrors the order of accounts in the daemon; it and `doubtful` are under
+ * shard.slots, because an adoption corrects them.
  */
 struct tgt_target {
 	struct tgt_target *next;
@@ -100,6 +103,8 @@ int tgt_shard_use(struct tgt_call *call, struct backend *b, struct tgt_shard *sh
 		  struct error *err);
 /* Looks at the daemon; notices that it died or was restarted, starts it again, adopts it. */
 int tgt_shard_refresh(struct backend *b, struct tgt_shard *shard, bool start, struct error *err);
+/* 0 if a target that is not in the table is in no daemon either: of shard `wanted`, -1: of all. */
+int tgt_shards_known(struct backend *b, int wanted, struct error *err);
 /* Where a new target goes: the wanted shard (-1: any) or the first that has room. */
 int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, struct error *err);
 /* One request to the call's daemon; `format` (or NULL) makes the parameters. A daemon that is
@@ -110,6 +115,9 @@ int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *rep
 
 /* tgt_table.c: what is known of targets; all take backend.lock themselves. */
 struct tgt_target *tgt_table_find(struct backend *b, const char *id, enum access_mode mode);
+/* For callers who do not work on that volume: leaves outdated entries to those who do. */
+struct tgt_target *tgt_table_peek(struct backend *b, const char *id, enum access_mode mode);
+int tgt_draw_tid(void);
 /* A new entry, not yet in the daemon, with a tid that was never used. */
 struct tgt_target *tgt_table_add(struct backend *b, const char *id, enum access_mode mode,
 				 struct tgt_shard *shard, uint64_t incarnation);
@@ -125,6 +133,8 @@ int tgt_guard_ensure(struct tgt_call *call, struct tgt_target *t);
 int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user,
 		      const char *secret);
 int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user);
+/* All but the guards: before the target is destroyed. */
+int tgt_account_expel_all(struct tgt_call *call, struct tgt_target *t);
 /* Fills the holes that a crash may have left in any of our targets; shard.slots is held. */
 int tgt_guard_heal(struct tgt_call *call, const int *tids, size_t n, char *guard, size_t size);
 bool tgt_is_guard(const char *user);
@@ -147,7 +157,10 @@ int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *i
 int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *initiator,
 		     bool strangers);
 
-/* tgt_adopt.c: what a running daemon has, into the table. backend.life is held. */
+/* tgt_adopt.c: what a running daemon has, into the table. */
 int tgt_adopt(struct tgt_call *call);
+/* After "exists already": 1 and the number that the target has in the daemon, or 0 and a new
+ * number if only the number was taken. */
+int tgt_adopt_tid(struct tgt_call *call, struct tgt_target *t);
 
 #endif

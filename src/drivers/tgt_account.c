@@ -215,20 +215,56 @@ static int expel(struct tgt_call *call, struct tgt_target *t, const char *user)
 	return rc ? rc : replace(call, t, (size_t)i, guard);
 }
 
+/* Is the account bound to the volume's other target, too? Deleting it would unbind it there
+ * and leave a hole. */
+static bool other_has(struct tgt_call *call, struct tgt_target *t, const char *user)
+{
+	enum access_mode mode = t->mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO;
+	struct tgt_target *other = tgt_table_find(call->b, t->id, mode);
+
+	return other && other->shard == t->shard && find_slot(other, user) >= 0;
+}
+
 int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user)
 {
 	struct tgt_request delete = {.mode = TGT_ACCOUNT, .op = TGT_DELETE};
-	struct tgt_target *other;
+	bool elsewhere;
 	int rc;
 
 	pthread_mutex_lock(&call->shard->slots);
 	rc = expel(call, t, user);
+	elsewhere = other_has(call, t, user);
 	pthread_mutex_unlock(&call->shard->slots);
-	other = tgt_table_find(call->b, t->id, t->mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO);
-	if (rc || (other && other->shard == t->shard && find_slot(other, user) >= 0))
-		return rc; /* deleting it would unbind it there, too, and leave a hole */
+	if (rc || elsewhere)
+		return rc;
 	rc = tgt_do(call, &delete, "user=%s", user);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+static char *first_host_account(struct tgt_call *call, const struct tgt_target *t)
+{
+	char *user = NULL;
+
+	pthread_mutex_lock(&call->shard->slots);
+	for (size_t i = 0; i < t->n_slots && !user; i++)
+		if (!tgt_is_guard(t->slot[i]))
+			user = strdup(t->slot[i]);
+	pthread_mutex_unlock(&call->shard->slots);
+	return user;
+}
+
+int tgt_account_expel_all(struct tgt_call *call, struct tgt_target *t)
+{
+	int rc = 0;
+
+	while (!rc) {
+		_cleanup_free_ char *user = first_host_account(call, t);
+
+		if (!user)
+			return 0;
+		rc = tgt_account_expel(call, t, user);
+	}
+	return rc;
 }
 
 /* Numbers of guards that the daemon has: what an earlier process made is found again. */

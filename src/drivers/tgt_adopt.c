@@ -204,7 +204,7 @@ static int put_target(struct tgt_call *call, const struct listed *target, struct
 
 	if (!parse_name(call->b, target->name, id, &mode))
 		return 0;
-	t = tgt_table_find(call->b, id, mode);
+	t = tgt_table_peek(call->b, id, mode);
 	if (t) {
 		rc = put_slots(t, body);
 		t->doubtful = rc;
@@ -291,4 +291,22 @@ int tgt_adopt(struct tgt_call *call)
 		rc = adopt_once(call);
 	pthread_mutex_unlock(&call->shard->slots);
 	return rc;
+}
+
+int tgt_adopt_tid(struct tgt_call *call, struct tgt_target *t)
+{
+	char name[ISCSI_NAME_MAX + 1];
+	struct listing l = {0};
+	BUF_AUTO(names);
+	int rc = read_listing(call, &names, &l), found = -1;
+
+	tgt_target_name(call->b, t->id, t->mode, name, sizeof(name));
+	for (size_t i = 0; i < l.n; i++)
+		if (text_is(l.targets[i].name, name))
+			found = l.targets[i].tid;
+	free(l.targets);
+	if (rc)
+		return rc;
+	t->tid = found >= 0 ? found : tgt_draw_tid();
+	return found >= 0;
 }

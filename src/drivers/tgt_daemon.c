@@ -53,6 +53,17 @@ bool tgt_daemon_alive(const struct tgt_daemon *daemon)
 	       start_time(daemon->pid) == daemon->started;
 }
 
+bool tgt_daemon_locked(const struct tgt_link *link)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	char path[128];
+	_cleanup_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "%s.lock", link->socket);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && !fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK;
+}
+
 /*
  * The second child: async-signal-safe calls only, since other threads may hold any lock.
  * Descriptor 0 is read-only on purpose: while a LUN is reopened, tgtd's threads may take

@@ -25,6 +25,9 @@ int tgt_daemon_find(const struct tgt_link *link, struct tgt_daemon *ret, struct 
 /* Is that very process still there? */
 bool tgt_daemon_alive(const struct tgt_daemon *daemon);
 
+/* Does any process hold the lock beside that socket, as every tgtd does while it lives? */
+bool tgt_daemon_locked(const struct tgt_link *link);
+
 /*
  * Starts a daemon and waits until it answers and listens on its portal and on no other (tgtd
  * falls back to every address when the wanted one is taken; such a daemon is killed again).

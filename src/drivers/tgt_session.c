@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* How long commands that are under way may keep an ended session alive. */
-#define END_MS 8000
+#define END_MS 5000
 
 /* One line each in tgtd's listing: Session, Connection, Initiator, IP Address. */
 struct connection {

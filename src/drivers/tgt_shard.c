@@ -76,21 +76,25 @@ static void bind_call(struct tgt_call *call, struct backend *b, struct tgt_shard
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* Another daemon (or none) serves the shard from now on. */
-static void set_daemon(struct backend *b, struct tgt_shard *s, const struct tgt_daemon *daemon)
+/* Another daemon (or none) serves the shard from now on; is it `known` what it has? */
+static void set_daemon(struct backend *b, struct tgt_shard *s, const struct tgt_daemon *daemon,
+		       bool known)
 {
 	bool lost;
 
+	pthread_mutex_lock(&s->slots);
 	pthread_mutex_lock(&b->lock);
 	lost = s->n_targets > 0;
 	s->daemon = *daemon;
 	s->incarnation++;
 	s->n_targets = 0;
 	s->n_guards = 0;
-	if (lost)
+	if (lost || !s->known)
 		b->epoch = (b->epoch ^ s->incarnation ^ (uint64_t)s->index << 32) *
 			   1099511628211ULL;
+	s->known = known;
 	pthread_mutex_unlock(&b->lock);
+	pthread_mutex_unlock(&s->slots);
 	if (lost)
 		log_warning("dock %s: tgtd at %s is gone with its exports", b->dock->name,
 			    s->socket);
@@ -113,7 +117,7 @@ static int start(struct backend *b, struct tgt_shard *s, struct error *err)
 	if (rc)
 		return rc;
 	log_info("dock %s: started tgtd, process %d, on %s", b->dock->name, daemon.pid, s->portal);
-	set_daemon(b, s, &daemon);
+	set_daemon(b, s, &daemon, true);
 	return 0;
 }
 
@@ -121,15 +125,17 @@ static int start(struct backend *b, struct tgt_shard *s, struct error *err)
 static int adopt(struct backend *b, struct tgt_shard *s, const struct tgt_daemon *daemon,
 		 struct error *err)
 {
-	static const struct tgt_daemon nobody;
 	struct tgt_call call;
 	int rc;
 
-	set_daemon(b, s, daemon);
+	set_daemon(b, s, daemon, false);
 	bind_call(&call, b, s, err);
 	rc = tgt_adopt(&call);
-	if (rc) /* not known: the next look tries again */
-		set_daemon(b, s, &nobody);
+	pthread_mutex_lock(&b->lock);
+	s->known = !rc;
+	if (rc)
+		s->daemon.pid = 0; /* the next look tries again */
+	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
 
@@ -149,11 +155,11 @@ static int refresh(struct backend *b, struct tgt_shard *s, bool may_start, struc
 	if (rc != -ECONNREFUSED)
 		return rc;
 	/* Its sessions live as long as the process, reachable or not. */
-	if (tgt_daemon_alive(&s->daemon))
-		return error_set(err, ECONNREFUSED, "tgtd, process %d, runs but does not answer "
-				 "at %s", s->daemon.pid, s->socket);
-	if (s->daemon.pid)
-		set_daemon(b, s, &nobody);
+	if (tgt_daemon_alive(&s->daemon) || tgt_daemon_locked(&link))
+		return error_set(err, ECONNREFUSED, "a tgtd runs but does not answer at %s",
+				 s->socket);
+	if (s->daemon.pid || !s->known)
+		set_daemon(b, s, &nobody, true);
 	return may_start && b->conf.spawn ? start(b, s, err) : rc;
 }
 
@@ -179,6 +185,26 @@ int tgt_shard_use(struct tgt_call *call, struct backend *b, struct tgt_shard *s,
 	if (!rc)
 		bind_call(call, b, s, err);
 	return rc;
+}
+
+int tgt_shards_known(struct backend *b, int wanted, struct error *err)
+{
+	for (int i = 0; i < b->n_shards; i++) {
+		bool known;
+		int rc;
+
+		if (wanted >= 0 && wanted < b->n_shards && wanted != i)
+			continue;
+		pthread_mutex_lock(&b->lock);
+		known = b->shards[i].known;
+		pthread_mutex_unlock(&b->lock);
+		if (known)
+			continue;
+		rc = tgt_shard_refresh(b, &b->shards[i], false, err);
+		if (rc && !b->shards[i].known)
+			return rc;
+	}
+	return 0;
 }
 
 int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, struct error *err)

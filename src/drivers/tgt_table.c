@@ -59,11 +59,24 @@ struct tgt_target *tgt_table_find(struct backend *b, const char *id, enum access
 	return found;
 }
 
+struct tgt_target *tgt_table_peek(struct backend *b, const char *id, enum access_mode mode)
+{
+	struct tgt_target *t;
+
+	pthread_mutex_lock(&b->lock);
+	for (t = *bucket_of(b, id); t; t = t->next)
+		if (!strcmp(t->id, id) && t->mode == mode &&
+		    t->incarnation == t->shard->incarnation)
+			break;
+	pthread_mutex_unlock(&b->lock);
+	return t;
+}
+
 /*
  * A tid is drawn at random and so never used twice: a login that was begun on a target, and is
  * completed after that target was destroyed, must not end up in another target of the same tid.
  */
-static int draw_tid(void)
+int tgt_draw_tid(void)
 {
 	uint32_t random;
 
@@ -85,7 +98,7 @@ struct tgt_target *tgt_table_add(struct backend *b, const char *id, enum access_
 		return NULL;
 	text_copy(t->id, sizeof(t->id), text_of(id));
 	t->mode = mode;
-	t->tid = draw_tid();
+	t->tid = tgt_draw_tid();
 	t->shard = shard;
 	t->incarnation = incarnation;
 	if (t->tid < 0) {

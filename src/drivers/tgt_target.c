@@ -18,13 +18,20 @@ void tgt_target_name(const struct backend *b, const char *id, enum access_mode m
 
 static int make_target(struct tgt_call *call, struct tgt_target *t)
 {
-	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_NEW, .tid = t->tid};
 	char name[ISCSI_NAME_MAX + 1];
-	int rc;
+	int rc = -EEXIST;
 
 	tgt_target_name(call->b, t->id, t->mode, name, sizeof(name));
-	rc = tgt_do(call, &request, "targetname=%s", name);
-	return rc == -EEXIST ? 0 : rc;
+	for (int attempt = 0; attempt < 3 && rc == -EEXIST; attempt++) {
+		struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_NEW, .tid = t->tid};
+
+		rc = tgt_do(call, &request, "targetname=%s", name);
+		if (rc == -EEXIST) {
+			rc = tgt_adopt_tid(call, t);
+			rc = rc == 1 ? 0 : rc ? rc : -EEXIST;
+		}
+	}
+	return rc;
 }
 
 static int make_lun(struct tgt_call *call, struct tgt_target *t, const char *path)
@@ -101,21 +108,13 @@ int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
 int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t)
 {
 	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_DELETE, .tid = t->tid};
-	int rc;
+	int rc = 0;
 
 	/* Accounts that no host claimed would stay behind in the daemon. */
-	for (size_t i = 0; i < t->n_slots; i++) {
-		char *user = t->slot[i];
-
-		if (tgt_is_guard(user))
-			continue;
-		user = strdup(user);
-		rc = user ? tgt_account_expel(call, t, user) : -ENOMEM;
-		free(user);
-		if (rc)
-			return rc;
-	}
-	rc = tgt_do(call, &request, NULL);
+	if (call->b->conf.chap)
+		rc = tgt_account_expel_all(call, t);
+	if (!rc)
+		rc = tgt_do(call, &request, NULL);
 	if (rc && rc != -ENXIO)
 		return rc;
 	tgt_table_remove(call->b, t);
