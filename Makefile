@@ -1,47 +1,51 @@
 # attachfs: build, demo, tests.
 #
-# Targets    all (build/attachfs)  deps  demo  stop  install  uninstall  clean  format
-# Tests      check = check-unit + check-drivers + check-fs + check-docs
-#            asan  tsan  fuzz  bench  analyze  check-headers  check-layers
-# Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  PREFIX=/usr/local
-#            DESTDIR=  SANITIZE=address,undefined|thread  WERROR=1  T=name (only tests so named)
+# Build      all (build/attachfs, man pages)  install  uninstall  clean  format
+#            deps (Debian packages)  deps-test (those of the tests too)
+# Try        demo (start, attach, prove, leave it mounted)  stop
+# Tests      check = check-unit check-drivers check-fs check-headers check-layers check-man
+#            asan (all tests under ASan and UBSan)  tsan (the concurrent ones)
+#            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
+# Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
+#            SANITIZE=address,undefined|thread  PREFIX=/usr/local  DESTDIR=
 
 B	?= build
 PREFIX	?= /usr/local
 V	?= 0
+FUZZ_SECONDS ?= 60
 Q	:= $(if $(filter 1,$V),,@)
 say	 = $(if $(filter 1,$V),,@printf '  %-7s %s\n' $(1) $(2))
 
 VERSION	 := 0.1.0
 PACKAGES := fuse3 yaml-0.1 lmdb libiscsi jansson uuid
-DEBS	 := gcc make pkg-config fuse3 libfuse3-dev libyaml-dev liblmdb-dev libiscsi-dev \
-	    libjansson-dev uuid-dev tgt
-DEBS_TEST := libcmocka-dev bats jq attr lmdb-utils man-db python3 clang clang-format \
-	    cppcheck libclang-rt-14-dev util-linux
+DEBS	 := gcc make pkg-config libc6-dev fuse3 libfuse3-dev libyaml-dev liblmdb-dev \
+	    libiscsi-dev libjansson-dev uuid-dev tgt
+DEBS_TEST := libcmocka-dev bats jq attr lmdb-utils man-db python3 procps iproute2 tree \
+	    util-linux clang libclang-rt-14-dev cppcheck
 
 have_pc	 := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
-CFLAGS	 ?= -O2 -g
-CFLAGS	 += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum \
+OPT	 ?= -O2 -g
+CFLAGS	 += $(OPT) -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitch-enum \
 	    -Wstrict-prototypes -Wformat=2 -fno-common -fstack-protector-strong \
-	    $(if $(WERROR),-Werror) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-CPPFLAGS += -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DATTACHFS_VERSION='"$(VERSION)"' -Iinclude \
+	    $(if $(WERROR),-Werror) \
+	    $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
+	    -DATTACHFS_VERSION='"$(VERSION)"' -Iinclude \
 	    $(if $(have_pc),$(shell pkg-config --cflags $(PACKAGES)))
 LDFLAGS	 += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
 
-SRC	 := $(wildcard src/*/*.c)
+SRC	 := $(filter-out src/man/%,$(wildcard src/*/*.c))
 LIB	 := $(SRC:%.c=$B/%.o)
-UNIT	 := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/unit/*.c tests/drivers/*.c))
-TOOLS	 := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/tools.d/*.c))
-BENCH	 := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/bench/*.c))
-FUZZ	 := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/fuzz/*.c))
 TESTLIB	 := $(patsubst %.c,$B/%.o,$(wildcard tests/lib/*.c))
+binaries  = $(patsubst %.c,$B/%,$(wildcard tests/$(1)/*.c))
+PAGES	 := $B/man/attachfs.8 $B/man/attachfs.7 $B/man/attachfs.yaml.5
 
-all: $B/attachfs
+all: $B/attachfs $(PAGES)
 
 $B/attachfs: $B/src/main.o $(LIB)
 	$(call say,LINK,$@)
-	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/%.o: %.c
 	$(call say,CC,$<)
@@ -50,9 +54,110 @@ $B/%.o: %.c
 
 $B/tests/%: $B/tests/%.o $(TESTLIB) $(LIB)
 	$(call say,LINK,$@)
-	$Q$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+# The example driver must build, and only that.
+$B/tests/drivers/%: | $B/examples/driver_template.o
+
+# The tree's reference is written by the attribute tables themselves.
+$B/mantree: $B/src/man/mantree.o $(LIB)
+	$(call say,LINK,$@)
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/man/attachfs.7: src/man/attachfs.7.in $B/mantree
+	$(call say,MAN,$@)
+	$Q mkdir -p $(@D) && $B/mantree >$B/tree.roff
+	$Q sed -e '/^@TREE@$$/{r $B/tree.roff' -e 'd;}' $< >$@
+
+$B/man/%: src/man/%
+	$Q mkdir -p $(@D) && cp $< $@
+
+deps:
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(DEBS)
+deps-test: deps
+	DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(DEBS_TEST)
+
+# Installs what is missing and starts over, so that pkg-config is asked again.
+need = $(if $(shell dpkg-query -W -f '$${db:Status-Abbrev}\n' $(1) 2>&1 | grep -v '^ii'),$(2))
+.PHONY: ready ready-test
+ready:
+	$(if $(call need,$(DEBS),y),$Q $(MAKE) deps)
+ready-test:
+	$(if $(call need,$(DEBS) $(DEBS_TEST),y),$Q $(MAKE) deps-test)
+
+demo: ready
+	$Q $(MAKE) B=$B $B/attachfs $B/tests/tools.d/host
+	$Q ATTACHFS=$B/attachfs HOST=$B/tests/tools.d/host examples/tour.sh
+stop:
+	$Q examples/tour.sh stop
+
+# One process after another: each part says what it ran, tests/summary adds it up.
+check: ready-test
+	$Q tests/check B=$B CC=$(CC) WERROR=$(WERROR) SANITIZE=$(SANITIZE) all-tests
+
+tests-built: all $(call binaries,unit) $(call binaries,drivers) $(call binaries,tools.d)
+check-unit: tests-built
+	$Q tests/programs $(call binaries,unit)
+check-drivers: tests-built
+	$Q tests/programs $(call binaries,drivers)
+check-fs: tests-built
+	$Q B=$B tests/run
+check-headers:
+	$Q tests/headers $(CC) $(CPPFLAGS)
+check-layers:
+	$Q tests/layers
+check-man: $(PAGES)
+	$Q for page in $(PAGES); do man --warnings -l $$page 2>&1 >/dev/null | \
+		sed "s|^|$$page: |"; done | { ! grep .; }
+
+asan: ready-test
+	$Q tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined check-unit check-drivers check-fs
+tsan: ready-test
+	$Q $(MAKE) B=$B-tsan SANITIZE=thread $B-tsan/tests/unit/race_test
+	$Q TSAN_OPTIONS=halt_on_error=1 $B-tsan/tests/unit/race_test
+
+$B-fuzz/tests/fuzz/%: FORCE
+	$Q $(MAKE) B=$B-fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined $B-fuzz/tests/fuzz/$*.o \
+		$(LIB:$B/%=$B-fuzz/%)
+	$Q clang -fsanitize=fuzzer,address,undefined -o $@ $@.o $(LIB:$B/%=$B-fuzz/%) $(LDLIBS)
+fuzz: $(patsubst tests/fuzz/%.c,$B-fuzz/tests/fuzz/%,$(wildcard tests/fuzz/*.c))
+	$Q for f in $^; do name=$${f##*/fuzz_}; mkdir -p $B-fuzz/corpus/$$name; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=0 \
+			$B-fuzz/corpus/$$name tests/fuzz/corpus/$$name || exit 1; done
+
+bench: ready-test
+	$Q $(MAKE) B=$B all $(call binaries,bench)
+	$Q B=$B tests/bench/run.sh
+analyze:
+	$Q cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
+		--suppressions-list=tests/cppcheck.txt --inline-suppr -D_GNU_SOURCE -Iinclude \
+		-j2 src examples
+format:
+	$Q clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -D -m 755 $B/attachfs $(DESTDIR)$(PREFIX)/sbin/attachfs
+	for n in 5 7 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$n \
+		$B/man/*.$$n; done
+	install -D -m 644 src/systemd/attachfs.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/attachfs.service
+	sed -i 's|@SBIN@|$(PREFIX)/sbin|' $(DESTDIR)$(PREFIX)/lib/systemd/system/attachfs.service
+	install -D -m 644 src/completion/attachfs \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/attachfs
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/attachfs $(DESTDIR)$(PREFIX)/share/man/man8/attachfs.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man7/attachfs.7 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/attachfs.yaml.5 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/attachfs.service \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/attachfs
+clean:
+	rm -rf $B $B-asan $B-tsan $B-fuzz
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
+FORCE:
 .PRECIOUS: $B/%.o
-.PHONY: all
+.PHONY: all deps deps-test demo stop check tests-built check-unit check-drivers check-fs \
+	check-headers check-layers check-man asan tsan fuzz bench analyze format install \
+	uninstall clean FORCE
