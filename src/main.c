@@ -272,11 +272,16 @@ static int start(struct service *s, const struct conf *conf, const struct option
 	return rc;
 }
 
-/* The mount goes first, so that nobody waits for a directory that nobody serves. */
+/*
+ * The mount goes first, so that nobody waits for a directory that nobody serves; before it
+ * goes, everybody has been answered.
+ */
 static void end(struct service *s)
 {
-	if (s->core)
+	if (s->core) {
 		core_stop_waiting(s->core);
+		core_flush(s->core);
+	}
 	if (s->fs)
 		fs_unmount(s->fs);
 	worker_close(s->worker);
@@ -286,13 +291,20 @@ static void end(struct service *s)
 	store_close(s->store);
 }
 
-static int serve(const struct conf *conf, const struct options *o)
+static int serve(const struct conf *conf, const struct options *given)
 {
+	_cleanup_free_ char *mountpoint = realpath(given->mountpoint, NULL);
+	struct options o = *given;
 	struct error err = {0};
 	struct service s = {0};
 	int fd = -1, rc;
 
-	if (!o->foreground) {
+	o.mountpoint = mountpoint;
+	if (!mountpoint) {
+		fprintf(stderr, "attachfs: %s: %m\n", given->mountpoint);
+		return EXIT_FAILED;
+	}
+	if (!o.foreground) {
 		rc = go_to_background(&fd);
 		if (rc >= 0)
 			return rc;
@@ -301,17 +313,17 @@ static int serve(const struct conf *conf, const struct options *o)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	block_signals(SIG_BLOCK);
-	rc = start(&s, conf, o, &err);
+	rc = start(&s, conf, &o, &err);
 	if (!rc) {
 		worker_wait_ready(s.worker, READY_MS);
-		if (!o->foreground)
-			log_open(true, o->verbose ? LOG_DEBUG : LOG_INFO);
-		log_info("serving %s", o->mountpoint);
+		if (!o.foreground)
+			log_open(true, o.verbose ? LOG_DEBUG : LOG_INFO);
+		log_info("serving %s", o.mountpoint);
 		tell_parent(fd);
 		set_signals(s.fs);
 		rc = fs_serve(s.fs);
 		if (rc)
-			error_set(&err, -rc, "%s: %s", o->mountpoint, strerror(-rc));
+			error_set(&err, -rc, "%s: %s", o.mountpoint, strerror(-rc));
 	}
 	end(&s);
 	return rc ? fail(&err) : EXIT_OK;

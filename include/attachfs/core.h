@@ -38,6 +38,8 @@ struct core_hooks {
 int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err);
 /* Answers everybody who waits (-ESHUTDOWN), now and from now on. Intents stand. */
 void core_stop_waiting(struct core *core);
+/* Returns when everything that was submitted before has been answered or waits. */
+void core_flush(struct core *core);
 void core_set_hooks(struct core *core, const struct core_hooks *hooks);
 void core_close(struct core *core);
 struct store *core_store(struct core *core);

@@ -30,8 +30,10 @@ static const struct setting main_settings[] = {
 	{SETTING("state", setting_absolute), CONF(state)},
 	{SETTING("docks", setting_folder), CONF(docks_dir)},
 	{SETTING("mapSize", setting_bytes), CONF(map_size), RANGE(MAP_BYTES_MIN, MAP_BYTES_MAX)},
-	{SETTING("attachTimeout", setting_seconds), CONF(attach_timeout_ms), RANGE(TIMEOUT_MIN, TIMEOUT_MAX)},
-	{SETTING("detachTimeout", setting_seconds), CONF(detach_timeout_ms), RANGE(TIMEOUT_MIN, TIMEOUT_MAX)},
+	{SETTING("attachTimeout", setting_seconds), CONF(attach_timeout_ms),
+	 RANGE(TIMEOUT_MIN, TIMEOUT_MAX)},
+	{SETTING("detachTimeout", setting_seconds), CONF(detach_timeout_ms),
+	 RANGE(TIMEOUT_MIN, TIMEOUT_MAX)},
 };
 
 static int no_memory(const char *path, struct error *err)

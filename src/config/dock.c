@@ -44,8 +44,10 @@ static const struct setting pool_settings[] = {
 	{SETTING("totalCapacity", setting_gib), POOL(total_bytes), RANGE(0, POOL_GIB_MAX)},
 	{SETTING("multiAttach", setting_bool), POOL(multiattach)},
 	{SETTING("multiattach", setting_bool), POOL(multiattach)},
-	{SETTING("reservedPercentage", setting_percent), POOL(reserved_percentage), RANGE(0, 99)},
-	{SETTING("maxOverSubscriptionRatio", setting_ratio), POOL(over_subscription), RANGE(1, 1000)},
+	{SETTING("reservedPercentage", setting_percent), POOL(reserved_percentage),
+	 RANGE(0, 99)},
+	{SETTING("maxOverSubscriptionRatio", setting_ratio), POOL(over_subscription),
+	 RANGE(1, 1000)},
 	{SETTING("extras", setting_map), POOL(extras)},
 };
 
@@ -80,6 +82,7 @@ static int read_thin(struct pool_conf *pool, struct error *err)
 static int read_pool(const struct conf_node *node, const struct dock_conf *dock,
 		     const struct warnings *warnings, struct pool_conf *pool, struct error *err)
 {
+	const struct conf_node *map;
 	int error;
 
 	*pool = (struct pool_conf){
@@ -94,15 +97,14 @@ static int read_pool(const struct conf_node *node, const struct dock_conf *dock,
 		return error_set(err, EINVAL, "%s:%u:%u: bad name of a pool, expected %s",
 				 node->file, node->key_line, node->key_column, NAME_RULE);
 	/* Refuses a text or a list; a pool with nothing below it has all defaults. */
-	error = conf_map(conf_get(dock->root, "pool"), node->key, &(const struct conf_node *){0},
-			 err);
+	error = conf_map(conf_get(dock->root, "pool"), node->key, &map, err);
 	if (!error)
 		error = refuse_two_spellings(node, err);
 	if (!error)
 		error = settings_read(node, pool_settings, ARRAY_SIZE(pool_settings), NULL,
 				      warnings, pool, err);
 	if (!error)
-		error = extras_check(pool->extras, err);
+		error = extras_check(pool->extras, warnings, err);
 	return error ? error : read_thin(pool, err);
 }
 

@@ -2,16 +2,14 @@
 /* Checks a pool's extras: they become the files of its capabilities/, named by dotted keys. */
 #include "schema.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "attachfs/limits.h"
 
-/* A prefix that is cut is too long for a name already, however much is missing. */
-struct dotted {
-	char text[NAME_BYTES_MAX + 2];
-};
+/* Recursion is bounded by CONF_DEPTH_MAX. */
+static int check_map(const struct conf_node *map, const char *prefix, unsigned *keys,
+		     const struct warnings *warnings, struct error *err);
 
 static int check_value(const struct conf_node *node, struct error *err)
 {
@@ -21,17 +19,20 @@ static int check_value(const struct conf_node *node, struct error *err)
 			 VALUE_BYTES_MAX);
 }
 
-/* A list is one capability: its elements, joined, must fit a value. */
-static int check_list(const struct conf_node *list, struct error *err)
+/* A list is one capability: its elements, parted by commas, must fit a value. */
+static int check_list(const struct conf_node *list, const struct warnings *warnings,
+		      struct error *err)
 {
 	size_t bytes = 0;
 
 	conf_each(node, list) {
-		int error;
+		if (node->type != CONF_SCALAR) {
+			warn_at(warnings, node, "a map or list in a list of capabilities", NULL);
+			continue;
+		}
 
-		if (node->type != CONF_SCALAR)
-			return conf_fail(node, err, "expected a text in this list");
-		error = check_value(node, err);
+		int error = check_value(node, err);
+
 		if (error)
 			return error;
 		bytes += strlen(node->value) + 1;
@@ -42,36 +43,41 @@ static int check_list(const struct conf_node *list, struct error *err)
 	return 0;
 }
 
-/* Recursion is bounded by CONF_DEPTH_MAX. */
+static int check_node(const struct conf_node *node, const char *name, unsigned *keys,
+		      const struct warnings *warnings, struct error *err)
+{
+	if (node->type == CONF_MAP)
+		return check_map(node, name, keys, warnings, err);
+	if (++*keys > KEYS_PER_DIRECTORY_MAX)
+		return conf_fail(node, err, "too many capabilities, expected at most %d",
+				 KEYS_PER_DIRECTORY_MAX);
+	return node->type == CONF_LIST ? check_list(node, warnings, err)
+				       : check_value(node, err);
+}
+
 static int check_map(const struct conf_node *map, const char *prefix, unsigned *keys,
-		     struct error *err)
+		     const struct warnings *warnings, struct error *err)
 {
 	conf_each(node, map) {
-		struct dotted name;
-		int error;
+		/* A name that is cut here is too long anyway. */
+		char name[NAME_BYTES_MAX + 2];
+		int error = 0;
 
-		snprintf(name.text, sizeof(name.text), "%s%s%s", prefix, *prefix ? "." : "",
-			 node->key);
-		if (!name_is_valid(name.text))
-			return error_set(err, EINVAL,
-					 "%s:%u:%u: bad name of a capability, expected %s with its "
-					 "parents' names and dots",
-					 node->file, node->key_line, node->key_column, NAME_RULE);
-		if (node->type != CONF_MAP && ++*keys > KEYS_PER_DIRECTORY_MAX)
-			return conf_fail(node, err, "too many capabilities, expected at most %d",
-					 KEYS_PER_DIRECTORY_MAX);
-		error = node->type == CONF_MAP	  ? check_map(node, name.text, keys, err)
-			: node->type == CONF_LIST ? check_list(node, err)
-						  : check_value(node, err);
+		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", node->key);
+		if (name_is_valid(name))
+			error = check_node(node, name, keys, warnings, err);
+		else
+			warn_at(warnings, node, "bad name of a capability", NULL);
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
-int extras_check(const struct conf_node *extras, struct error *err)
+int extras_check(const struct conf_node *extras, const struct warnings *warnings,
+		 struct error *err)
 {
 	unsigned keys = 0;
 
-	return check_map(extras, "", &keys, err);
+	return check_map(extras, "", &keys, warnings, err);
 }

@@ -1,19 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Typed reads of a parsed file: a value is what was asked for, or an error with its place. */
-#include "attachfs/cleanup.h"
-#include "attachfs/conf.h"
-#include "attachfs/limits.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "attachfs/cleanup.h"
+#include "attachfs/limits.h"
 
 /* Longer values are described in messages, not quoted. */
 #define SHOWN_BYTES_MAX 64
 /* Below 2^53, so that a mantissa and its power of ten are exact doubles. */
 #define DECIMAL_DIGITS_MAX 15
+
+/* Depth is bounded by CONF_DEPTH_MAX, so this may recurse. */
+void node_free(struct conf_node *node)
+{
+	struct conf_node *next;
+
+	for (struct conf_node *child = node ? node->child : NULL; child; child = next) {
+		next = child->next;
+		node_free(child);
+	}
+	if (!node)
+		return;
+	free((char *)node->key);
+	free(node->value);
+	free(node);
+}
+
+void conf_free(struct conf_node *root)
+{
+	char *file;
+
+	if (!root)
+		return;
+	file = (char *)root->file;
+	node_free(root);
+	free(file);
+}
 
 int conf_fail(const struct conf_node *node, struct error *err, const char *format, ...)
 {

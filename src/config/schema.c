@@ -178,20 +178,23 @@ static const struct setting *find_setting(const struct setting *settings, size_t
 	return NULL;
 }
 
-static int warn_unknown(const struct warnings *warnings, const struct conf_node *node,
-			const struct setting *similar)
+void warn_at(const struct warnings *warnings, const struct conf_node *node, const char *what,
+	     const struct setting *similar)
 {
 	BUF_AUTO(line);
 
 	if (!warnings->fn)
-		return 0;
-	buf_printf(&line, "%s:%u:%u: unknown key %s, ignored", node->file, node->key_line,
-		   node->key_column, node->key);
+		return;
+	if (node->key)
+		buf_printf(&line, "%s:%u:%u: %s %s, ignored", node->file, node->key_line,
+			   node->key_column, what, node->key);
+	else
+		buf_printf(&line, "%s:%u:%u: %s, ignored", node->file, node->line,
+			   node->column, what);
 	if (similar)
 		buf_printf(&line, " (did you mean %s?)", similar->key);
-	if (!buf_error(&line))
-		warnings->fn(warnings->arg, line.data);
-	return buf_error(&line);
+	warnings->fn(warnings->arg, buf_error(&line) ? "out of memory: a warning is lost"
+						     : line.data);
 }
 
 static int read_one(const struct setting *s, const struct conf_node *map, void *target,
@@ -220,10 +223,8 @@ int settings_read(const struct conf_node *map, const struct setting *settings, s
 		if (s)
 			error = read_one(s, map, target, err);
 		else if (!section || strcmp(section, node->key))
-			error = warn_unknown(warnings, node,
-					     find_setting(settings, n, node->key, strcasecmp));
-		if (error == -ENOMEM)
-			return error_set(err, ENOMEM, "%s: out of memory", node->file);
+			warn_at(warnings, node, "unknown key",
+				find_setting(settings, n, node->key, strcasecmp));
 		if (error)
 			return error;
 	}

@@ -46,6 +46,11 @@ struct warnings {
 	void *arg;
 };
 
+/* "FILE:LINE:COLUMN: WHAT KEY, ignored", at the node's key if it has one. `similar`: the
+ * setting that may have been meant, or NULL. */
+void warn_at(const struct warnings *warnings, const struct conf_node *node, const char *what,
+	     const struct setting *similar);
+
 /*
  * Reads every key of `map` into `target` by the rows of `settings`, in the order of the
  * file. A key without a row is a warning, except `section` (may be NULL), which is left
@@ -72,6 +77,7 @@ void dock_conf_clear(struct dock_conf *dock);
 const struct conf_node *dock_conf_place(const struct dock_conf *dock);
 
 /* Checks what conf.h promises of pool_conf.extras. */
-int extras_check(const struct conf_node *extras, struct error *err);
+int extras_check(const struct conf_node *extras, const struct warnings *warnings,
+		 struct error *err);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* YAML text to a tree of nodes, through libyaml's events: its document API is slow on nesting. */
-#include "attachfs/cleanup.h"
-#include "attachfs/conf.h"
-#include "attachfs/limits.h"
+#include "tree.h"
 
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
+
+#include "attachfs/cleanup.h"
+#include "attachfs/limits.h"
 
 /* Keys are shown in messages and names of files: nothing longer makes sense. */
 #define KEY_BYTES_MAX 255
@@ -37,57 +37,6 @@ static int fail_at(struct reader *r, yaml_mark_t mark, const char *what)
 {
 	return error_set(r->err, EINVAL, "%s:%zu:%zu: %s", r->file, mark.line + 1,
 			 mark.column + 1, what);
-}
-
-/* libyaml reports bytes that are not text by their offset alone. */
-static int fail_bytes(struct reader *r)
-{
-	size_t offset = r->parser.problem_offset;
-	yaml_mark_t mark = {0};
-
-	for (size_t i = 0; i < offset && i < r->text.n; i++) {
-		if (r->text.p[i] == '\n') {
-			mark.line++;
-			mark.column = 0;
-		} else if ((r->text.p[i] & 0xc0) != 0x80) {
-			mark.column++;
-		}
-	}
-	return error_set(r->err, EINVAL, "%s:%zu:%zu: %s, expected UTF-8 text", r->file,
-			 mark.line + 1, mark.column + 1, r->parser.problem);
-}
-
-/* What libyaml leaves unsaid about the mistakes that people make. */
-static const char *hint(const char *problem)
-{
-	static const struct {
-		const char *problem, *hint;
-	} hints[] = {
-		{"found character that cannot start any token",
-		 "; expected a value (indent with spaces, not tabs; quote text that begins "
-		 "with @, ` or %)"},
-		{"mapping values are not allowed in this context",
-		 "; expected one KEY: VALUE a line (quote text that holds \": \")"},
-		{"could not find expected ':'", " after a key"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
-		if (!strcmp(hints[i].problem, problem))
-			return hints[i].hint;
-	return "";
-}
-
-static int fail_syntax(struct reader *r)
-{
-	const yaml_parser_t *p = &r->parser;
-
-	if (p->error == YAML_MEMORY_ERROR)
-		return error_set(r->err, ENOMEM, "%s: out of memory", r->file);
-	if (p->error == YAML_READER_ERROR)
-		return fail_bytes(r);
-	return error_set(r->err, EINVAL, "%s:%zu:%zu: %s%s%s%s", r->file,
-			 p->problem_mark.line + 1, p->problem_mark.column + 1, p->problem,
-			 hint(p->problem), p->context ? " " : "", p->context ? p->context : "");
 }
 
 /* The first byte of what begins at `mark`. Marks only grow, so all calls are one pass. */
@@ -293,7 +242,7 @@ static int read_events(struct reader *r)
 
 	while (!done && !error) {
 		if (!yaml_parser_parse(&r->parser, &event))
-			return fail_syntax(r);
+			return yaml_fail(&r->parser, r->file, r->text, r->err);
 		done = event.type == YAML_STREAM_END_EVENT;
 		error = on_event(r, &event);
 		yaml_event_delete(&event);
@@ -316,31 +265,6 @@ static int finish_root(struct reader *r)
 		r->root->type = CONF_MAP;
 	}
 	return 0;
-}
-
-/* Depth is bounded by CONF_DEPTH_MAX, so this may recurse. */
-static void free_node(struct conf_node *node)
-{
-	struct conf_node *child = node->child, *next;
-
-	for (; child; child = next) {
-		next = child->next;
-		free_node(child);
-	}
-	free((char *)node->key);
-	free(node->value);
-	free(node);
-}
-
-void conf_free(struct conf_node *root)
-{
-	char *file;
-
-	if (!root)
-		return;
-	file = (char *)root->file;
-	free_node(root);
-	free(file);
 }
 
 static int read_text(struct reader *r)
@@ -379,8 +303,7 @@ int conf_parse_text(const char *name, struct text text, struct conf_node **ret,
 		r.text = (struct text){text.p + 3, text.n - 3};
 	error = read_text(&r);
 	if (error) {
-		if (r.root)
-			free_node(r.root);
+		node_free(r.root);
 		return error;
 	}
 	steal_pointer(&file);

@@ -43,9 +43,9 @@ static int set_key(struct change *c, struct ref container, const char *name, str
 	if (rc || (!fresh && text_equal(text_trim(key.o.attr[KEY_VALUE].raw), value)))
 		return rc;
 	key.o.attr[KEY_VALUE] = (struct attr_state){
-		.flags = ATTR_HAS_RAW | ATTR_HAS_OWNER,
-		.inode = {.mode = 0444, .uid = key.o.inode.uid, .gid = key.o.inode.gid},
+		.flags = ATTR_HAS_RAW,
 	};
+	key.o.inode.mode = 0444;
 	BUF_AUTO(line);
 	buf_text(&line, value);
 	buf_str(&line, "\n");

@@ -305,6 +305,17 @@ void core_submit(struct core *core, struct intent *intent)
 	store_submit(core->store, &intent->mutation);
 }
 
+static int nothing(struct change *c, void *arg)
+{
+	(void)c, (void)arg;
+	return 0;
+}
+
+void core_flush(struct core *core)
+{
+	core_run(core, nothing, NULL, NULL);
+}
+
 struct event {
 	const char *event, *message;
 };

@@ -135,6 +135,8 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 	case NODE_NONE:
 	case NODE_FIELD:
 	case NODE_ATTR:
+		if (o->kind == KIND_KEY) /* the file is the object */
+			return;
 		ret->mode = node->flags & NODE_SECRET	? 0600
 			    : node->flags & NODE_SETTABLE ? 0644
 							  : 0444;

@@ -72,7 +72,7 @@ static int memory_open(const struct dock_conf *dock, const char *state_dir, stru
 	if (!b)
 		return error_set(err, ENOMEM, "out of memory");
 	b->dock = dock;
-	b->epoch = (uint64_t)clock_ms();
+	b->epoch = (uint64_t)monotonic_ms();
 	pthread_mutex_init(&b->lock, NULL);
 	memory_faults_init(&b->faults, control);
 	*ret = b;

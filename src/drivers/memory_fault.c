@@ -110,7 +110,7 @@ static int errno_of(const char *name)
 /* How long the call has to sleep by the file as it is now; a changed file changes that. */
 static void sleep_as_told(struct memory_faults *f, const char *call)
 {
-	int64_t start = clock_ms();
+	int64_t start = monotonic_ms();
 
 	for (;;) {
 		struct memory_rule *rule;
@@ -122,7 +122,7 @@ static void sleep_as_told(struct memory_faults *f, const char *call)
 		if (rule)
 			text_to_u64(text_of(rule->word[2]), &ms);
 		pthread_mutex_unlock(&f->lock);
-		if (clock_ms() - start >= (int64_t)ms)
+		if (monotonic_ms() - start >= (int64_t)ms)
 			return;
 		clock_sleep_us(ms < SLICE_US / 1000 ? (unsigned)ms * 1000 : SLICE_US);
 	}

@@ -145,7 +145,7 @@ static int wait_until_it_answers(struct tgt_link *link, const struct tgt_daemon 
 {
 	struct tgt_daemon found;
 
-	while (clock_ms() < link->deadline && tgt_daemon_alive(daemon)) {
+	while (monotonic_ms() < link->deadline && tgt_daemon_alive(daemon)) {
 		if (!tgt_daemon_find(link, &found, NULL) && found.pid == daemon->pid)
 			return 0;
 		clock_sleep_us(2000);

@@ -90,7 +90,7 @@ static int wait_for(const struct tgt_link *link, int fd, short events, struct er
 	struct pollfd p = {.fd = fd, .events = events};
 
 	for (;;) {
-		int64_t left = link->deadline - clock_ms();
+		int64_t left = link->deadline - monotonic_ms();
 		int n = left > 0 ? poll(&p, 1, (int)left) : 0;
 
 		if (n > 0)
@@ -114,7 +114,7 @@ static int connect_socket(const struct tgt_link *link, int *ret, struct error *e
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		if (errno != EAGAIN && errno != EINTR)
 			return lost(link, errno, err);
-		if (clock_ms() >= link->deadline)
+		if (monotonic_ms() >= link->deadline)
 			return lost(link, ETIMEDOUT, err);
 		clock_sleep_us(1000);
 	}

@@ -49,7 +49,7 @@ struct tgt_request {
 struct tgt_link {
 	char socket[108];
 	pid_t pid;
-	int64_t deadline; /* clock_ms() */
+	int64_t deadline; /* on monotonic_ms() */
 };
 
 /*

@@ -121,7 +121,7 @@ static int end_all(struct tgt_call *call, struct tgt_target *t, const struct buf
 int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *initiator,
 		     bool strangers)
 {
-	int64_t deadline = clock_ms() + END_MS;
+	int64_t deadline = monotonic_ms() + END_MS;
 	unsigned pause_us = 100;
 	BUF_AUTO(first);
 	BUF_AUTO(now);
@@ -135,12 +135,12 @@ int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *in
 			return rc;
 		if (strangers)
 			rc = end_all(call, t, &now, initiator, strangers);
-		if (!rc && clock_ms() > deadline)
+		if (!rc && monotonic_ms() > deadline)
 			rc = error_set(call->err, ETIMEDOUT, "a session of %s has not ended yet",
 				       initiator);
 		clock_sleep_us(pause_us);
 		pause_us = pause_us < 20000 ? pause_us * 2 : pause_us;
-		call->link.deadline = clock_ms() + 5000;
+		call->link.deadline = monotonic_ms() + 5000;
 	}
 	return rc;
 }

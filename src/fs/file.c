@@ -8,9 +8,11 @@
 /*
  * An open attribute. `seen` is the value at the moment of open, so that a reader never sees
  * a mixture. `written` is what this handle has written so far. The kernel holds the
- * inode's lock over write and truncate, so they do not overlap.
+ * inode's lock over write and truncate, so they do not overlap. Whoever has been answered
+ * may close at once, while the thread that answered is still in the call: hence `users`.
  */
 struct file {
+	atomic_uint users;
 	struct buf seen, written;
 	bool append, truncated, wrote, stream;
 };
@@ -20,8 +22,10 @@ static struct file *file_of(const struct fuse_file_info *fi)
 	return (struct file *)(uintptr_t)fi->fh;
 }
 
-static void file_free(struct file *f)
+static void file_put(struct file *f)
 {
+	if (--f->users)
+		return;
 	buf_free(&f->seen);
 	buf_free(&f->written);
 	free(f);
@@ -44,13 +48,14 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
+	f->users = 1;
 	f->append = fi->flags & O_APPEND;
 	f->truncated = writes && fi->flags & O_TRUNC;
 	f->stream = node->flags & NODE_STREAM;
 	if ((fi->flags & O_ACCMODE) != O_WRONLY && !f->stream)
 		rc = core_read(v, ref, &f->seen);
 	if (rc)
-		file_free(f);
+		file_put(f);
 	else
 		*ret = f;
 	return rc;
@@ -77,14 +82,10 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 	fi->noflush = 1;
 	if (rc)
 		fuse_reply_err(req, -rc);
-	else if ((created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi)) ==
-		 -ENOENT)
-		goto unwanted; /* interrupted: there will be no release */
 	else
-		return;
-unwanted:
-	if (f)
-		file_free(f);
+		rc = created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi);
+	if (rc && f)
+		file_put(f); /* refused or interrupted: there will be no release */
 }
 
 static void reply_queried(struct request *r)
@@ -152,7 +153,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		return;
 	}
 	n = (size_t)off < f->seen.len ? f->seen.len - (size_t)off : 0;
+	f->users++;
 	fuse_reply_buf(req, n ? f->seen.data + off : NULL, n < size ? n : size);
+	file_put(f);
 }
 
 /* What O_APPEND adds to: the value as it is, for free text; other values are replaced. */
@@ -271,6 +274,6 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (f->truncated && !f->wrote)
 		clear_if_text(req, ref_of(ino));
-	file_free(f);
+	file_put(f);
 	fuse_reply_err(req, 0);
 }

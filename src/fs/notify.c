@@ -71,10 +71,14 @@ void notifier_add(void *arg, const struct note *notes, size_t n)
 	list->n = n;
 	memcpy(list->notes, notes, n * sizeof(*notes));
 	pthread_mutex_lock(&fs->lock);
-	*fs->last = list;
-	fs->last = &list->next;
-	pthread_cond_signal(&fs->wake);
+	if (!fs->stopping) {
+		*fs->last = list;
+		fs->last = &list->next;
+		list = NULL;
+		pthread_cond_signal(&fs->wake);
+	}
 	pthread_mutex_unlock(&fs->lock);
+	free(list);
 }
 
 static struct note_list *take(struct fs *fs)

@@ -114,6 +114,7 @@ void fs_stop(struct fs *fs)
 
 void fs_unmount(struct fs *fs)
 {
+	notifier_stop(fs); /* it writes to the descriptor that unmounting closes */
 	if (fs->mounted)
 		fuse_session_unmount(fs->session);
 	fs->mounted = false;
@@ -124,7 +125,6 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	fs_unmount(fs);
-	notifier_stop(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	free(fs);

@@ -2,13 +2,14 @@
 /* One bounded iSCSI session: login, READ CAPACITY(16), MODE SENSE(6), logout. */
 #include "attachfs/probe.h"
 
+#include "attachfs/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
@@ -32,14 +33,6 @@ struct probe {
 	const struct probe_request *request;
 	struct error *err;
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void on_done(struct iscsi_context *iscsi, int status, void *data, void *arg)
 {
@@ -87,7 +80,7 @@ static int say(struct probe *p, int code, const char *what)
 static int wait_done(struct probe *p)
 {
 	while (!p->done) {
-		int64_t left = p->deadline - clock_ms();
+		int64_t left = p->deadline - monotonic_ms();
 		struct pollfd fd = {
 			.fd = iscsi_get_fd(p->iscsi),
 			.events = (short)iscsi_which_events(p->iscsi),
@@ -257,7 +250,7 @@ static int begin(struct probe *p)
 int probe_look(const struct probe_request *request, struct probe_answer *ret, struct error *err)
 {
 	struct probe p = {
-		.deadline = clock_ms() + request->timeout_ms,
+		.deadline = monotonic_ms() + request->timeout_ms,
 		.request = request,
 		.err = err,
 	};
@@ -272,7 +265,7 @@ int probe_look(const struct probe_request *request, struct probe_answer *ret, st
 int probe_refused(const struct probe_request *request, struct error *err)
 {
 	struct probe p = {
-		.deadline = clock_ms() + request->timeout_ms,
+		.deadline = monotonic_ms() + request->timeout_ms,
 		.request = request,
 		.err = err,
 	};
