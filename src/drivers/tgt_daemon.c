@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* The 22nd field of /proc/PID/stat, counted from behind the name, which may hold anything. */
+/* The 22nd field of /proc/PID/stat, counted from behind the name, which may hold anything.
+ * 0 for a zombie, too: it holds no session any more, however late it is reaped. */
 static uint64_t start_time(pid_t pid)
 {
 	char path[64], stat[1024];
@@ -31,6 +32,8 @@ static uint64_t start_time(pid_t pid)
 		return 0;
 	stat[n] = '\0';
 	p = strrchr(stat, ')');
+	if (p && strchr("ZX", p[1] ? p[2] : 'X'))
+		return 0;
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	return p && sscanf(p, " %llu", &ticks) == 1 ? ticks : 0;
@@ -49,8 +52,7 @@ int tgt_daemon_find(const struct tgt_link *link, struct tgt_daemon *ret, struct 
 
 bool tgt_daemon_alive(const struct tgt_daemon *daemon)
 {
-	return daemon->pid && (!kill(daemon->pid, 0) || errno == EPERM) &&
-	       start_time(daemon->pid) == daemon->started;
+	return daemon->pid && daemon->started && start_time(daemon->pid) == daemon->started;
 }
 
 bool tgt_daemon_locked(const struct tgt_link *link)

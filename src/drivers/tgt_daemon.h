@@ -8,7 +8,7 @@
 /* One incarnation of a daemon: pids are used again, a pid with its start time is not. */
 struct tgt_daemon {
 	pid_t pid;
-	uint64_t started; /* clock ticks since boot; 0 if it cannot be told */
+	uint64_t started; /* clock ticks since boot */
 };
 
 /* How to start one. Borrowed strings. */
