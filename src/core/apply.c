@@ -328,7 +328,7 @@ static int apply_dock_news(struct change *c, void *arg)
 		  : change_event(c,
 				 news->status == DOCK_AVAILABLE ? "dock_available"
 								: "dock_unavailable",
-				 SELF(news->dock), news->err ? news->err->text : NULL);
+				 SELF(news->dock), why.n ? why.p : NULL);
 }
 
 int core_dock_status(struct core *core, uint64_t dock, enum dock_status status,

@@ -134,10 +134,11 @@ static int apply_make(struct change *c, struct intent *i)
 {
 	const struct node *node;
 	union any object;
-	int rc = check_name(i->name, c->err);
+	int rc = writable_container(c, i->subject, &node);
 
-	if (!rc)
-		rc = writable_container(c, i->subject, &node);
+	if (rc)
+		return rc;
+	rc = check_name(i->name, c->err);
 	if (!rc)
 		rc = check_room(c, i->subject, node);
 	if (!rc)

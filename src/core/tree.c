@@ -309,7 +309,7 @@ static int add_object_path(struct tx *tx, uint64_t number, unsigned depth, struc
 
 int core_path(struct tx *tx, struct ref ref, struct buf *out)
 {
-	struct object_head head;
+	struct object_head head = {0};
 	const struct node *node, *group;
 	int rc = add_object_path(tx, ref.object, 8, out);
 

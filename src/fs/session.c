@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Mounting, serving and unmounting. */
 #include <errno.h>
+#include <fuse_log.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attachfs/buf.h"
+#include "attachfs/log.h"
 #include "fs.h"
 
 /* Threads that read /dev/fuse. They never block: commits and backends are for others. */
@@ -49,6 +52,18 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.create = op_create,
 };
 
+/* libfuse's own words are for those who debug; what users need is in our error. */
+__attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
+							    const char *format, va_list ap)
+{
+	char line[512];
+
+	(void)level;
+	vsnprintf(line, sizeof(line), format, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("libfuse: %s", line);
+}
+
 static int make_session(struct fs *fs, const char *options, struct error *err)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -76,11 +91,15 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	if (!fs)
 		return error_set(err, ENOMEM, "out of memory");
 	fs->core = core;
+	fuse_set_log_func(log_fuse);
 	rc = make_session(fs, options, err);
 	if (!rc) {
+		errno = 0;
 		fs->mounted = !fuse_session_mount(fs->session, mountpoint);
 		if (!fs->mounted)
-			rc = error_set(err, EIO, "%s: cannot mount there", mountpoint);
+			rc = error_set(err, errno ? errno : EIO,
+				       "%s: cannot mount there: %s; attachfs -v tells more", mountpoint,
+				       errno ? strerror(errno) : "refused");
 	}
 	if (!rc && (rc = notifier_start(fs)))
 		error_set(err, -rc, "cannot start a thread");
