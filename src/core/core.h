@@ -86,9 +86,11 @@ int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void 
 /* set.c */
 int set_attribute(struct change *c, struct ref ref, struct text value);
 int set_inode(struct change *c, const struct intent *intent);
+int check_name(const char *name, struct error *err);
+
+/* tree.c */
 /* What a node shows before anybody has changed it; `node` NULL: the object's directory. */
 void inode_default(const struct node *node, const struct object *o, struct inode_state *ret);
-int check_name(const char *name, struct error *err);
 
 /* object.c, value.c */
 void *value_field(const struct node *node, union any *object);

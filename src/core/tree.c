@@ -138,6 +138,36 @@ static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 	return 0;
 }
 
+/* What a node shows before anybody has changed it. */
+void inode_default(const struct node *node, const struct object *o, struct inode_state *ret)
+{
+	*ret = o->inode;
+	if (!node)
+		return;
+	switch (node->type) {
+	case NODE_GROUP:
+	case NODE_LINKS:
+		ret->mode = o->inode.mode & 0555;
+		break;
+	case NODE_CHILDREN:
+		ret->mode = node->fixed ? o->inode.mode & 0555 : o->inode.mode;
+		break;
+	case NODE_LINK:
+		ret->mode = 0777;
+		break;
+	case NODE_NONE:
+	case NODE_FIELD:
+	case NODE_ATTR:
+		if (o->kind == KIND_KEY) /* the file is the object */
+			return;
+		ret->mode = node->flags & NODE_SECRET	? 0600
+			    : node->flags & NODE_SETTABLE ? 0644
+							  : 0444;
+		ret->mtime = ret->atime = node->flags & NODE_SETTABLE ? o->created : o->updated;
+		break;
+	}
+}
+
 int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 {
 	struct node_stat st = {0};

@@ -6,8 +6,8 @@
 #include "attachfs/cleanup.h"
 #include "attachfs/object.h"
 
-#define PATH_MAX_ 256
-#define LINE_MAX_ 78
+#define PATH_BYTES 256
+#define LINE_BYTES 66
 
 /* A directory of the tree: rows of `kind` in `group`, at `path` below the mount point. */
 struct place {
@@ -49,6 +49,14 @@ static const struct node *next_row(const struct place *p, unsigned *i, bool dire
 static int link_name_length(const struct node *node)
 {
 	return (int)strcspn(node->help, ":");
+}
+
+/* What users may do to the objects in it. */
+static const char *operations(const struct node *node)
+{
+	if (node->type != NODE_CHILDREN || node->fixed)
+		return NULL;
+	return kinds[node->child]->rename ? "mkdir, mv, rmdir" : "mkdir, rmdir";
 }
 
 /* ---- man(7) ---- */
@@ -125,7 +133,7 @@ static void put_directory(const struct place *p);
 
 static void put_below(const struct node *node, unsigned number, const struct place *p)
 {
-	char path[PATH_MAX_];
+	char path[PATH_BYTES];
 	struct place below = {.path = path};
 
 	if (node->type == NODE_GROUP) {
@@ -149,8 +157,7 @@ static void put_subdirectory(const struct node *node)
 	else if (node->type == NODE_CHILDREN && node->child == KIND_KEY)
 		printf(".BR %s/KEY \" (%s)\"\n", node->name, node->fixed ? "r" : "w");
 	else
-		printf(".BR %s/ \" (%s)\"\n", node->name,
-		       node->type == NODE_CHILDREN && !node->fixed ? "mkdir, rmdir" : "directory");
+		printf(".BR %s/ \" (%s)\"\n", node->name, operations(node) ?: "directory");
 	if (node->type == NODE_LINKS)
 		put_sentence(node->help + link_name_length(node) + 2);
 	else
@@ -193,7 +200,7 @@ static void draw_names(const struct place *p, const char *prefix, bool settable,
 	for (unsigned i = NODE_SELF + 1; (node = next_row(p, &i, false));) {
 		if (!(node->flags & NODE_SETTABLE) == settable)
 			continue;
-		if (line.len && strlen(prefix) / 2 + line.len + strlen(node->name) > LINE_MAX_ - 12) {
+		if (line.len && strlen(prefix) / 2 + line.len + strlen(node->name) > LINE_BYTES) {
 			printf("%s├── %s  %s\n", prefix, line.data, settable ? "w" : "r");
 			buf_reset(&line);
 		}
@@ -219,7 +226,7 @@ static void draw_directory(const struct place *p, const char *prefix);
 static void draw_below(const struct node *node, unsigned number, const struct place *p,
 		       const char *prefix, bool last)
 {
-	char deeper[PATH_MAX_], deepest[PATH_MAX_ + 8];
+	char deeper[PATH_BYTES], deepest[PATH_BYTES + 8];
 	struct place below = {.kind = p->kind, .group = (uint8_t)number, .path = ""};
 
 	snprintf(deeper, sizeof(deeper), "%s%s", prefix, last ? "    " : "│   ");
@@ -232,8 +239,7 @@ static void draw_below(const struct node *node, unsigned number, const struct pl
 	} else if (node->child == KIND_KEY) {
 		printf("KEY  %s\n", node->fixed ? "r" : "w");
 	} else {
-		printf("%s\n%s└── %s/\n", node->fixed ? "" : "  mkdir, rmdir", deeper,
-		       names[node->child]);
+		printf("  %s\n%s└── %s/\n", operations(node) ?: "", deeper, names[node->child]);
 		snprintf(deepest, sizeof(deepest), "%s    ", deeper);
 		below.kind = node->child;
 		below.group = 0;

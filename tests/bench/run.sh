@@ -23,14 +23,17 @@ shm=
 all_cpus=$(taskset -pc $$ | sed 's/.*: //')
 one_cpu=${all_cpus%%[,-]*}
 cpu_label=unpinned
+# shellcheck source=tests/bench/lib.sh
 . "$here/lib.sh"
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 if [ "${BENCH_QUICK:-0}" = 1 ]; then
 	rounds=1 volumes=300 cold_stats=100 warm=100 listed=100 writes=50 attaches=8 script=3 many=0
+	docks=4
 else
 	rounds=5 volumes=100000 cold_stats=2000 warm=500 listed=1000 writes=1000 attaches=96 script=20
+	docks=64
 	many=5125 # not a multiple of what a tgtd holds: the next one meets a half-full tgtd
 fi
 
@@ -48,18 +51,22 @@ configure() { # NAME STATE_FOLDER
 	END
 }
 
-memory_dock() { # NAME
-	cat >"$tmp/$1/docks.d/memory.yaml" <<-END
-		name: memory
-		driver: memory
-		multiAttach: true
-		pool:
-		  fast: {storageType: block, totalCapacity: 1000000, multiAttach: true}
-	END
+# Many docks, because the memory driver looks through a dock's exports one by one.
+memory_docks() { # NAME COUNT
+	local i
+	for ((i = 0; i < $2; i++)); do
+		cat >"$tmp/$1/docks.d/memory$i.yaml" <<-END
+			name: memory$i
+			driver: memory
+			multiAttach: true
+			pool:
+			  fast: {storageType: block, totalCapacity: 100000, multiAttach: true}
+		END
+	done
 }
 
 tgt_dock() { # NAME PORT
-	mkdir -p -m 0700 "$tmp/$1/files"
+	mkdir -m 0700 "$tmp/$1/files"
 	cat >"$tmp/$1/docks.d/tgt.yaml" <<-END
 		name: tgt
 		driver: tgt
@@ -86,8 +93,8 @@ make_trees() {
 	shm=$(mktemp -d /dev/shm/attachfs-bench.XXXXXX 2>/dev/null) || shm=$tmp/shm
 	configure empty "$shm/empty"
 	configure tree "$shm/tree"
-	memory_dock empty
-	memory_dock tree
+	memory_docks empty $docks
+	memory_docks tree $docks
 	start_null_fs null "$volumes"
 	start_attachfs empty
 	wait_for 20 empty docks_available empty
@@ -165,7 +172,7 @@ listing_round() { # NAME
 
 make_writes() {
 	configure writes "$tmp/writes/state"
-	memory_dock writes
+	memory_docks writes 1
 	start_attachfs writes
 	wait_for 20 writes docks_available writes
 	quietly client volumes writes 0 1000 16
