@@ -13,6 +13,7 @@
  */
 struct file {
 	atomic_uint users;
+	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
 	bool append, truncated, wrote, stream;
 };
@@ -26,6 +27,7 @@ static void file_put(struct file *f)
 {
 	if (--f->users)
 		return;
+	pthread_mutex_destroy(&f->lock);
 	buf_free(&f->seen);
 	buf_free(&f->written);
 	free(f);
@@ -49,6 +51,7 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 	if (!f)
 		return -ENOMEM;
 	f->users = 1;
+	pthread_mutex_init(&f->lock, NULL);
 	f->append = fi->flags & O_APPEND;
 	f->truncated = writes && fi->flags & O_TRUNC;
 	f->stream = node->flags & NODE_STREAM;
@@ -152,9 +155,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		read_stream(req, size, off);
 		return;
 	}
-	n = (size_t)off < f->seen.len ? f->seen.len - (size_t)off : 0;
 	f->users++;
+	pthread_mutex_lock(&f->lock);
+	n = (size_t)off < f->seen.len ? f->seen.len - (size_t)off : 0;
 	fuse_reply_buf(req, n ? f->seen.data + off : NULL, n < size ? n : size);
+	pthread_mutex_unlock(&f->lock);
 	file_put(f);
 }
 
@@ -200,6 +205,10 @@ static void reply_written(struct request *r)
 	struct file *f = file_of(&r->fi);
 
 	f->wrote = true;
+	pthread_mutex_lock(&f->lock);
+	buf_reset(&f->seen);
+	buf_text(&f->seen, buf_as_text(&f->written));
+	pthread_mutex_unlock(&f->lock);
 	fuse_reply_write(r->req, r->written);
 }
 

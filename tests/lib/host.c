@@ -19,6 +19,7 @@ struct host {
 	struct iscsi_context *iscsi;
 	unsigned lun, timeout_ms;
 	bool done, logged_in;
+	unsigned hold_from, sent; /* do not send message number hold_from; 0: send all */
 	int status;
 	unsigned sense;
 	char error[256];
@@ -40,6 +41,14 @@ static int fail(struct host *h, int code, const char *text)
 	return -code;
 }
 
+/* libiscsi writes a whole message when it is told that the socket takes it. */
+static bool must_hold(struct host *h, short *events)
+{
+	if (!h->hold_from || !iscsi_out_queue_length(h->iscsi) || !(*events & POLLOUT))
+		return false;
+	return ++h->sent == h->hold_from;
+}
+
 static int wait_done(struct host *h)
 {
 	int64_t deadline = monotonic_ms() + h->timeout_ms;
@@ -55,6 +64,8 @@ static int wait_done(struct host *h)
 			return fail(h, ETIMEDOUT, "no answer in time");
 		if (p.fd < 0)
 			return fail(h, ECONNRESET, "the session is gone");
+		if (must_hold(h, &p.events))
+			return -EINPROGRESS;
 		poll(&p, 1, (int)left);
 		if (iscsi_service(h->iscsi, p.revents) < 0 && !h->done)
 			return fail(h, ECONNRESET, iscsi_get_error(h->iscsi));
@@ -83,13 +94,10 @@ static int connect_portal(struct host *h, const char *portal)
 	return rc;
 }
 
-static int log_in(struct host *h)
+static int finish_login(struct host *h)
 {
-	int rc;
+	int rc = wait_done(h);
 
-	if (iscsi_login_async(h->iscsi, on_done, h))
-		return fail(h, EIO, iscsi_get_error(h->iscsi));
-	rc = wait_done(h);
 	if (rc)
 		return rc;
 	if (h->status != SCSI_STATUS_GOOD)
@@ -97,6 +105,13 @@ static int log_in(struct host *h)
 			    iscsi_get_error(h->iscsi));
 	h->logged_in = true;
 	return 0;
+}
+
+static int log_in(struct host *h)
+{
+	if (iscsi_login_async(h->iscsi, on_done, h))
+		return fail(h, EIO, iscsi_get_error(h->iscsi));
+	return finish_login(h);
 }
 
 static int configure(struct host *h, const struct host_login *login)
@@ -116,7 +131,7 @@ static int configure(struct host *h, const struct host_login *login)
 	return 0;
 }
 
-int host_open(const struct host_login *login, struct host **ret)
+int host_open_until(const struct host_login *login, unsigned stage, struct host **ret)
 {
 	struct host *h = calloc(1, sizeof(*h));
 	int rc = h ? configure(h, login) : -ENOMEM;
@@ -126,14 +141,27 @@ int host_open(const struct host_login *login, struct host **ret)
 		h->timeout_ms = login->timeout_ms ? login->timeout_ms : 5000;
 		rc = connect_portal(h, login->portal);
 	}
+	if (h)
+		h->hold_from = stage;
 	if (!rc)
 		rc = log_in(h);
-	if (rc) {
+	if (rc && !(stage && rc == -EINPROGRESS)) {
 		host_drop(h);
 		return rc;
 	}
 	*ret = h;
 	return 0;
+}
+
+int host_open(const struct host_login *login, struct host **ret)
+{
+	return host_open_until(login, 0, ret);
+}
+
+int host_finish(struct host *h)
+{
+	h->hold_from = 0;
+	return finish_login(h);
 }
 
 void host_drop(struct host *h)

@@ -27,6 +27,12 @@ struct host;
  * -ETIMEDOUT no answer in time.
  */
 int host_open(const struct host_login *login, struct host **ret);
+
+/* Stops within the login, before message number `stage` (with CHAP there are 4) is sent: the
+ * target has answered all before. host_finish() goes on from there. */
+int host_open_until(const struct host_login *login, unsigned stage, struct host **ret);
+int host_finish(struct host *h);
+
 void host_close(struct host *h); /* logs out; NULL is fine */
 void host_drop(struct host *h);	 /* closes the connection without a logout */
 
