@@ -230,15 +230,22 @@ static void make_probe(struct backend *b, const char *id, const struct backend_e
 	};
 }
 
-/* A target without hosts goes, and its last chance to log in with it; else a login must fail. */
+/* A target without hosts goes, and with it every login that is under way. Else those must have
+ * come to their end, and a new one must fail. */
 static int prove_gone(struct tgt_call *call, struct tgt_target *t,
 		      const struct backend_export *e)
 {
 	char target[ISCSI_NAME_MAX + 1];
 	struct probe_request request;
+	int rc;
 
 	if (!t->n_hosts)
 		return tgt_target_destroy(call, t);
+	rc = tgt_logins_settle(call);
+	if (!rc)
+		rc = tgt_sessions_end(call, t, e->initiator, true);
+	if (rc)
+		return rc;
 	make_probe(call->b, t->id, e, t->shard, target, sizeof(target), &request);
 	return probe_refused(&request, call->err);
 }

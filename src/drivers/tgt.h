@@ -112,6 +112,7 @@ int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, stru
 int tgt_do(struct tgt_call *call, struct tgt_request *request, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *reply);
+int tgt_ask(struct tgt_call *call, const struct tgt_request *request, struct buf *reply);
 
 /* tgt_table.c: what is known of targets; all take backend.lock themselves. */
 struct tgt_target *tgt_table_find(struct backend *b, const char *id, enum access_mode mode);
@@ -152,13 +153,21 @@ int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiato
 /* tgt_session.c: live connections. */
 int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *initiator,
 		      session_fn *fn, void *arg);
+/* Each live connection of the daemon, whoever's it is. */
+int tgt_connections_walk(struct tgt_call *call, session_fn *fn, void *arg);
 /* Ends the initiator's sessions, and with `strangers` those of names that are not bound, and
  * waits until they are gone. New ones of the initiator are left alone unless `strangers`. */
 int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *initiator,
 		     bool strangers);
 
+/* tgt_logins.c: returns 0 when every login that began before the call has ended or become a
+ * session. */
+int tgt_logins_settle(struct tgt_call *call);
+
 /* tgt_adopt.c: what a running daemon has, into the table. */
 int tgt_adopt(struct tgt_call *call);
+/* The numbers of all its targets; to be freed. */
+int tgt_adopt_tids(struct tgt_call *call, int **ret, size_t *ret_n);
 /* After "exists already": 1 and the number that the target has in the daemon, or 0 and a new
  * number if only the number was taken. */
 int tgt_adopt_tid(struct tgt_call *call, struct tgt_target *t);

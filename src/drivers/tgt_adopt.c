@@ -310,3 +310,22 @@ int tgt_adopt_tid(struct tgt_call *call, struct tgt_target *t)
 	t->tid = found >= 0 ? found : tgt_draw_tid();
 	return found >= 0;
 }
+
+int tgt_adopt_tids(struct tgt_call *call, int **ret, size_t *ret_n)
+{
+	struct listing l = {0};
+	BUF_AUTO(names);
+	int rc = read_listing(call, &names, &l);
+	int *tids = rc ? NULL : calloc(l.n + 1, sizeof(*tids));
+
+	for (size_t i = 0; tids && i < l.n; i++)
+		tids[i] = l.targets[i].tid;
+	free(l.targets);
+	if (!rc && !tids)
+		rc = error_set(call->err, ENOMEM, "out of memory");
+	if (rc)
+		return rc;
+	*ret = tids;
+	*ret_n = l.n;
+	return 0;
+}

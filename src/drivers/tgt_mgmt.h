@@ -29,6 +29,7 @@ enum tgt_op {
 	TGT_BIND = 3,
 	TGT_UNBIND = 4,
 	TGT_UPDATE = 5,
+	TGT_STATS = 6,
 };
 
 /* `tid` -1 is "all targets" where that makes sense. `params` is KEY=VALUE,… or NULL. */

@@ -31,12 +31,12 @@ static bool next_connection(const char **p, struct connection *c)
 	return true;
 }
 
-static int list(struct tgt_call *call, struct tgt_target *t, struct buf *reply)
+static int list(struct tgt_call *call, int tid, struct buf *reply)
 {
 	int rc;
 
 	buf_reset(reply);
-	rc = tgt_show(call, TGT_CONNECTION, t->tid, reply);
+	rc = tgt_show(call, TGT_CONNECTION, tid, reply);
 	return rc == -ENXIO ? 0 : rc;
 }
 
@@ -45,12 +45,31 @@ int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *i
 {
 	struct connection c;
 	BUF_AUTO(reply);
-	int rc = list(call, t, &reply);
+	int rc = list(call, t->tid, &reply);
 	const char *p = reply.data;
 
 	while (!rc && next_connection(&p, &c))
 		if (!strcmp(c.who.initiator, initiator))
 			rc = fn(arg, &c.who);
+	return rc;
+}
+
+int tgt_connections_walk(struct tgt_call *call, session_fn *fn, void *arg)
+{
+	_cleanup_free_ int *tids = NULL;
+	struct connection c;
+	size_t n = 0;
+	BUF_AUTO(reply);
+	int rc = tgt_adopt_tids(call, &tids, &n);
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		const char *p;
+
+		rc = list(call, tids[i], &reply);
+		p = reply.data;
+		while (!rc && next_connection(&p, &c))
+			rc = fn(arg, &c.who);
+	}
 	return rc;
 }
 
@@ -125,12 +144,12 @@ int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *in
 	unsigned pause_us = 100;
 	BUF_AUTO(first);
 	BUF_AUTO(now);
-	int rc = list(call, t, &first);
+	int rc = list(call, t->tid, &first);
 
 	if (!rc)
 		rc = end_all(call, t, &first, initiator, strangers);
 	while (!rc) {
-		rc = list(call, t, &now);
+		rc = list(call, t->tid, &now);
 		if (rc || !remains(t, strangers ? &now : &first, &now, initiator, strangers))
 			return rc;
 		if (strangers)

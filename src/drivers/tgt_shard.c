@@ -225,8 +225,7 @@ int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, stru
 	return 0;
 }
 
-static int send_request(struct tgt_call *call, const struct tgt_request *request,
-			struct buf *reply)
+int tgt_ask(struct tgt_call *call, const struct tgt_request *request, struct buf *reply)
 {
 	int rc = tgt_mgmt_call(&call->link, request, reply, call->err);
 
@@ -248,7 +247,7 @@ int tgt_do(struct tgt_call *call, struct tgt_request *request, const char *forma
 	if (n < 0 || (size_t)n >= sizeof(params))
 		return error_set(call->err, EINVAL, "a parameter is too long for tgtd");
 	request->params = n ? params : NULL;
-	rc = send_request(call, request, NULL);
+	rc = tgt_ask(call, request, NULL);
 	request->params = NULL;
 	explicit_bzero(params, (size_t)n);
 	return rc;
@@ -258,5 +257,5 @@ int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *rep
 {
 	struct tgt_request request = {.mode = mode, .op = TGT_SHOW, .tid = tid};
 
-	return send_request(call, &request, reply);
+	return tgt_ask(call, &request, reply);
 }

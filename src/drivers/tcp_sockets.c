@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* TCP connections over sock_diag(7), and pidfd_getfd(2) to end one. */
+#include "tcp_sockets.h"
+
+#include "attachfs/cleanup.h"
+#include "attachfs/text.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* States of the kernel's enum: all but TIME_WAIT (6), CLOSE (7) and LISTEN (10). */
+#define STATES (0xfffU & ~(1U << 6 | 1U << 7 | 1U << 10))
+
+/* A daemon with more connections is not one of ours. */
+#define SOCKETS_MAX 65536
+
+void tcp_sockets_free(struct tcp_sockets *s)
+{
+	free(s->list);
+	*s = (struct tcp_sockets){0};
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct tcp_socket *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static int by_received(const void *a, const void *b)
+{
+	const struct tcp_socket *x = a, *y = b;
+
+	return (x->received > y->received) - (x->received < y->received);
+}
+
+void tcp_sockets_sort_by_bytes(struct tcp_sockets *s)
+{
+	if (s->n)
+		qsort(s->list, s->n, sizeof(*s->list), by_received);
+}
+
+bool tcp_sockets_has(const struct tcp_sockets *s, uint32_t inode)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].inode == inode)
+			return true;
+	return false;
+}
+
+bool tcp_sockets_same(const struct tcp_sockets *a, const struct tcp_sockets *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = a->list[i].inode == b->list[i].inode;
+	return same;
+}
+
+static int request_dump(int fd, unsigned char family, unsigned port)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 diag;
+	} request = {
+		.header = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		},
+		.diag = {
+			.sdiag_family = family,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_ext = 1 << (INET_DIAG_INFO - 1),
+			.idiag_states = STATES,
+			.id.idiag_sport = htons((uint16_t)port),
+		},
+	};
+
+	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+}
+
+/* The tcp_info attribute may be shorter than ours on an older kernel. */
+static uint64_t received_bytes(const struct nlmsghdr *header, const struct inet_diag_msg *m)
+{
+	struct tcp_info info = {0};
+	struct rtattr *attribute = (struct rtattr *)(m + 1);
+	int left = (int)(header->nlmsg_len - NLMSG_LENGTH(sizeof(*m)));
+
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+		if (attribute->rta_type == INET_DIAG_INFO)
+			memcpy(&info, RTA_DATA(attribute),
+			       RTA_PAYLOAD(attribute) < sizeof(info) ? RTA_PAYLOAD(attribute)
+								     : sizeof(info));
+	return info.tcpi_bytes_received;
+}
+
+/* A v4 peer of a v6 socket reads ::ffff:1.2.3.4 here as in tgtd's listing. */
+static int add_socket(const struct nlmsghdr *header, struct tcp_sockets *s)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(header);
+	struct tcp_socket *list;
+
+	if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !m->idiag_inode)
+		return 0;
+	if (s->n >= SOCKETS_MAX)
+		return -E2BIG;
+	list = realloc(s->list, (s->n + 1) * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	s->list = list;
+	list[s->n] = (struct tcp_socket){
+		.inode = m->idiag_inode,
+		.received = received_bytes(header, m),
+	};
+	inet_ntop(m->idiag_family, m->id.idiag_dst, list[s->n].address,
+		  sizeof(list[s->n].address));
+	s->n++;
+	return 0;
+}
+
+/* 1 at the end of the dump. */
+static int read_part(char *data, size_t n, struct tcp_sockets *s)
+{
+	unsigned left = (unsigned)n;
+
+	for (struct nlmsghdr *h = (struct nlmsghdr *)data; NLMSG_OK(h, left);
+	     h = NLMSG_NEXT(h, left)) {
+		int rc;
+
+		if (h->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (h->nlmsg_type == NLMSG_ERROR)
+			return -EIO;
+		rc = add_socket(h, s);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int dump(int fd, unsigned char family, unsigned port, struct tcp_sockets *s)
+{
+	_Alignas(struct nlmsghdr) char data[32768];
+	int rc = request_dump(fd, family, port);
+
+	while (!rc) {
+		ssize_t n = recv(fd, data, sizeof(data), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		rc = n < 0 ? -errno : read_part(data, (size_t)n, s);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+/* The same port at several addresses is dumped once: the second time finds its sockets there. */
+static bool seen_before(const unsigned *ports, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (ports[k] == ports[i])
+			return true;
+	return false;
+}
+
+int tcp_sockets_list(const unsigned *ports, size_t n_ports, struct tcp_sockets *ret,
+		     struct error *err)
+{
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	static const struct timeval patience = {2, 0};
+	int rc = fd < 0 ? -errno : 0;
+
+	if (!rc && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+		rc = -errno;
+	for (size_t i = 0; i < n_ports && !rc; i++) {
+		if (seen_before(ports, i))
+			continue;
+		rc = dump(fd, AF_INET, ports[i], ret);
+		if (!rc)
+			rc = dump(fd, AF_INET6, ports[i], ret);
+	}
+	if (rc)
+		return error_set(err, -rc, "cannot list TCP connections: %s", strerror(-rc));
+	if (ret->n)
+		qsort(ret->list, ret->n, sizeof(*ret->list), by_inode);
+	return 0;
+}
+
+/* The process's descriptor for that socket, or -1. */
+static int find_descriptor(pid_t pid, uint32_t inode)
+{
+	char path[64], link[64], wanted[64];
+	struct dirent *entry;
+	int found = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	snprintf(wanted, sizeof(wanted), "socket:[%u]", inode);
+	dir = opendir(path);
+	while (dir && found < 0 && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+
+		if (n > 0 && text_is((struct text){link, (size_t)n}, wanted))
+			found = (int)strtol(entry->d_name, NULL, 10);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err)
+{
+	int number = find_descriptor(pid, inode);
+	_cleanup_close_ int process = -1, fd = -1;
+	struct stat st;
+
+	if (number < 0)
+		return 0;
+	process = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process >= 0)
+		fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	if (fd < 0)
+		return error_set(err, errno, "cannot end a TCP connection of process %d: %m", pid);
+	/* The number may have been given to another file meanwhile. */
+	if (!fstat(fd, &st) && st.st_ino == inode)
+		shutdown(fd, SHUT_RDWR);
+	return 0;
+}

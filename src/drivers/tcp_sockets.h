@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel's view of TCP connections to a local port, and ending one of another process. */
+#ifndef ATTACHFS_DRIVERS_TCP_SOCKETS_H
+#define ATTACHFS_DRIVERS_TCP_SOCKETS_H
+
+#include "attachfs/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Accepted by a process (connections that still wait for that have no inode and are left out). */
+struct tcp_socket {
+	uint32_t inode;
+	uint64_t received; /* bytes */
+	char address[64];  /* of the peer, numeric, without a zone */
+	bool excused;	   /* the caller's mark */
+};
+
+struct tcp_sockets {
+	struct tcp_socket *list;
+	size_t n;
+};
+
+/* All connections whose local port is one of `ports`, sorted by inode, into an empty `ret`. */
+int tcp_sockets_list(const unsigned *ports, size_t n_ports, struct tcp_sockets *ret,
+		     struct error *err);
+void tcp_sockets_free(struct tcp_sockets *s);
+void tcp_sockets_sort_by_bytes(struct tcp_sockets *s);
+/* Both sorted by inode. */
+bool tcp_sockets_same(const struct tcp_sockets *a, const struct tcp_sockets *b);
+bool tcp_sockets_has(const struct tcp_sockets *s, uint32_t inode);
+
+/* Shuts down that socket of that process, which sees the end of the connection; 0, too, if it
+ * has none such any more. Needs the right to trace the process. */
+int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err);
+
+#endif
