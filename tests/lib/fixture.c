@@ -43,11 +43,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 /* ---- life ---- */
 
-/* In memory if possible: these tests commit thousands of times, and no power fails in them. */
-void fixture_init(struct fixture *f)
+static void init(struct fixture *f)
 {
-	const char *tmp = getenv("TMPDIR") ?: (access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	char room[128];
 	pthread_condattr_t attr;
 
 	*f = (struct fixture){.map_size = 64 << 20};
@@ -56,10 +53,25 @@ void fixture_init(struct fixture *f)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&f->changed, &attr);
 	pthread_condattr_destroy(&attr);
+}
+
+/* In memory if possible: these tests commit thousands of times, and no power fails in them. */
+void fixture_init(struct fixture *f)
+{
+	const char *tmp = getenv("TMPDIR") ?: (access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	char room[128];
+
+	init(f);
 	snprintf(f->dir, sizeof(f->dir), "%s/attachfs-test-XXXXXX",
 		 strlen(tmp) < 32 ? tmp : "/tmp");
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(mkdir(path_in(f, room, "docks.d"), 0755), 0);
+}
+
+void fixture_adopt(struct fixture *f, const char *dir)
+{
+	init(f);
+	assert_true(text_copy(f->dir, sizeof(f->dir), text_of(dir)));
 }
 
 void fixture_dock(struct fixture *f, const char *name, const char *pools)
@@ -719,7 +731,7 @@ static int by_text(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static struct dock_worker *dock_mem(struct fixture *f)
+struct dock_worker *fixture_dock_worker(struct fixture *f)
 {
 	for (size_t i = 0; i < f->worker->n_docks; i++)
 		if (!strcmp(f->worker->docks[i].conf->name, "mem"))
@@ -730,7 +742,7 @@ static struct dock_worker *dock_mem(struct fixture *f)
 
 const char *fixture_exports(struct fixture *f)
 {
-	struct dock_worker *d = dock_mem(f);
+	struct dock_worker *d = fixture_dock_worker(f);
 	struct export_list list_ = {.n = 0};
 	struct backend *backend;
 	struct error err = {0};

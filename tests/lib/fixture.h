@@ -18,7 +18,7 @@
 #include "attachfs/worker.h"
 
 /* Nothing in a test takes longer, unless it is broken. */
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 8000
 
 /* What fixture_wait() returns for a call that has not been answered in time. */
 #define UNANSWERED (-ETIME)
@@ -70,6 +70,8 @@ void fixture_start(struct fixture *f, bool with_worker);
 /* The same, but leaves the refusal to the caller. */
 int fixture_start_worker(struct fixture *f, struct error *err);
 void fixture_stop_worker(struct fixture *f);
+/* The state folder that another process has left; takes over its files. */
+void fixture_adopt(struct fixture *f, const char *dir);
 /* Closes everything and leaves the state folder, as the end of a process does. */
 void fixture_stop(struct fixture *f);
 /* Stops, if need be, and removes everything. */
@@ -144,7 +146,10 @@ void fixture_faults(struct fixture *f, const char *rules);
 /* "MODE INITIATOR\n" of each export that dock `mem` has now, sorted. */
 const char *fixture_exports(struct fixture *f);
 void fixture_await_exports(struct fixture *f, const char *exports);
-/* How many volumes are unsettled. */
+/* The dock's own worker (src/worker/worker.h), for looking below it. */
+struct dock_worker;
+struct dock_worker *fixture_dock_worker(struct fixture *f);
+/* How many intents are unsettled. */
 unsigned fixture_unsettled(struct fixture *f);
 void fixture_await_settled(struct fixture *f);
 
