@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Bench: daemons that are started, pinned and always cleaned up; samples, medians and the table.
 #
-# Sourced by run.sh, which sets $tmp (a folder of its own), $attachfs, $bin (the bench's programs),
+# Sourced by run.sh, which sets $tmp (a folder of its own), $attachfs, $bin (the programs),
 # $all_cpus and $one_cpu.
 # shellcheck disable=SC2154
 
