@@ -220,8 +220,11 @@ void fixture_free(struct fixture *f)
 		next = f->calls->next;
 		free(f->calls);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(f->texts); i++)
-		free(f->texts[i]);
+	for (struct kept_text *next; f->texts; f->texts = next) {
+		next = f->texts->next;
+		free(f->texts->data);
+		free(f->texts);
+	}
 	free(f->notes);
 	pthread_cond_destroy(&f->changed);
 	pthread_mutex_destroy(&f->lock);
@@ -493,35 +496,45 @@ bool fixture_exists(struct fixture *f, const char *path)
 	return !fixture_ref(f, path, &ref);
 }
 
-/* Takes the buffer over, for a while. */
+/* Takes the buffer over. */
 static const char *keep_text(struct fixture *f, struct buf *b)
 {
-	char **room = &f->texts[f->n_texts++ % ARRAY_SIZE(f->texts)];
+	struct kept_text *kept = calloc(1, sizeof(*kept));
 
+	assert_non_null(kept);
 	buf_str(b, "");
 	assert_int_equal(buf_error(b), 0);
-	free(*room);
-	*room = b->data;
-	return *room;
+	kept->data = b->data;
+	kept->next = f->texts;
+	f->texts = kept;
+	return kept->data;
 }
 
 typedef int read_fn(struct view *v, struct ref ref, struct buf *out);
 
-static const char *read_by(struct fixture *f, const char *path, read_fn *fn)
+static void read_into(struct fixture *f, const char *path, read_fn *fn, struct buf *out)
 {
 	struct tx tx;
 	struct view v = begin_view(f, &tx);
-	struct buf out = {0};
 	struct ref ref;
 	int rc = walk(&v, path, &ref);
 
+	buf_reset(out);
 	if (!rc)
-		rc = fn(&v, ref, &out);
+		rc = fn(&v, ref, out);
 	store_read_end(&tx);
 	if (rc) {
-		buf_reset(&out);
-		buf_printf(&out, "(errno %d)", -rc);
+		buf_reset(out);
+		buf_printf(out, "(errno %d)", -rc);
 	}
+	buf_str(out, "");
+}
+
+static const char *read_by(struct fixture *f, const char *path, read_fn *fn)
+{
+	struct buf out = {0};
+
+	read_into(f, path, fn, &out);
 	return keep_text(f, &out);
 }
 
@@ -584,10 +597,11 @@ const char *fixture_events(struct fixture *f)
 
 void fixture_expect(struct fixture *f, const char *path, const char *value)
 {
-	const char *now = fixture_read(f, path);
+	BUF_AUTO(now);
 
-	if (strcmp(now, value))
-		fail_msg("%s: expected \"%s\", it is \"%s\"", path, value, now);
+	read_into(f, path, core_read, &now);
+	if (strcmp(now.data, value))
+		fail_msg("%s: expected \"%s\", it is \"%s\"", path, value, now.data);
 }
 
 void fixture_expect_in(const char *text, const char *part)
@@ -613,8 +627,10 @@ static void wait_a_little(struct fixture *f)
 void fixture_await(struct fixture *f, const char *path, const char *value)
 {
 	int64_t end = monotonic_ms() + PATIENCE_MS;
+	BUF_AUTO(now);
 
-	while (strcmp(fixture_read(f, path), value) && monotonic_ms() < end)
+	for (read_into(f, path, core_read, &now); strcmp(now.data, value) && monotonic_ms() < end;
+	     read_into(f, path, core_read, &now))
 		wait_a_little(f);
 	fixture_expect(f, path, value);
 }
@@ -716,12 +732,12 @@ struct export_list {
 
 static int add_export(void *arg, const char *volume_id, const struct backend_export *e)
 {
-	struct export_list *list_ = arg;
+	struct export_list *found = arg;
 
 	(void)volume_id;
-	if (list_->n == ARRAY_SIZE(list_->lines))
+	if (found->n == ARRAY_SIZE(found->lines))
 		return -ENOBUFS;
-	snprintf(list_->lines[list_->n++], sizeof(list_->lines[0]), "%s %s\n",
+	snprintf(found->lines[found->n++], sizeof(found->lines[0]), "%s %s\n",
 		 e->mode == ACCESS_RO ? "ro" : "rw", e->initiator);
 	return 0;
 }
@@ -740,32 +756,42 @@ struct dock_worker *fixture_dock_worker(struct fixture *f)
 	return NULL;
 }
 
-const char *fixture_exports(struct fixture *f)
+static void read_exports(struct fixture *f, struct buf *out)
 {
 	struct dock_worker *d = fixture_dock_worker(f);
-	struct export_list list_ = {.n = 0};
+	struct export_list found = {.n = 0};
 	struct backend *backend;
 	struct error err = {0};
-	struct buf out = {0};
 
 	pthread_mutex_lock(&d->lock);
 	backend = d->backend;
 	pthread_mutex_unlock(&d->lock);
 	assert_non_null(backend);
-	assert_int_equal(d->driver->list_exports(backend, NULL, add_export, &list_, &err), 0);
-	qsort(list_.lines, list_.n, sizeof(list_.lines[0]), by_text);
-	for (size_t i = 0; i < list_.n; i++)
-		buf_str(&out, list_.lines[i]);
+	assert_int_equal(d->driver->list_exports(backend, NULL, add_export, &found, &err), 0);
+	qsort(found.lines, found.n, sizeof(found.lines[0]), by_text);
+	buf_reset(out);
+	for (size_t i = 0; i < found.n; i++)
+		buf_str(out, found.lines[i]);
+	buf_str(out, "");
+}
+
+const char *fixture_exports(struct fixture *f)
+{
+	struct buf out = {0};
+
+	read_exports(f, &out);
 	return keep_text(f, &out);
 }
 
 void fixture_await_exports(struct fixture *f, const char *exports)
 {
 	int64_t end = monotonic_ms() + PATIENCE_MS;
+	BUF_AUTO(now);
 
-	while (strcmp(fixture_exports(f), exports) && monotonic_ms() < end)
+	for (read_exports(f, &now); strcmp(now.data, exports) && monotonic_ms() < end;
+	     read_exports(f, &now))
 		wait_a_little(f);
-	assert_string_equal(fixture_exports(f), exports);
+	assert_string_equal(now.data, exports);
 }
 
 static int count_key(void *arg, struct text key, struct text value)

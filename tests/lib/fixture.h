@@ -56,8 +56,10 @@ struct fixture {
 	size_t n_notes, notes_size;
 	struct call *calls;
 	uint64_t tickets;
-	char *texts[16];       /* what fixture_read() has returned */
-	unsigned n_texts;
+	struct kept_text {
+		struct kept_text *next;
+		char *data;
+	} *texts;	       /* what fixture_read() has returned */
 };
 
 void fixture_init(struct fixture *f);
@@ -113,7 +115,7 @@ void fixture_host(struct fixture *f, const char *name);
 
 int fixture_ref(struct fixture *f, const char *path, struct ref *ret);
 bool fixture_exists(struct fixture *f, const char *path);
-/* The value, or "(errno N)"; stays valid for the next 15 calls. One thread at a time. */
+/* The value, or "(errno N)"; valid until fixture_free(). One thread at a time. */
 const char *fixture_read(struct fixture *f, const char *path);
 const char *fixture_readlink(struct fixture *f, const char *path);
 /* The names in a directory, each followed by a blank, in the order of the listing. */
