@@ -11,10 +11,11 @@
 #include "attachfs/cleanup.h"
 #include "attachfs/limits.h"
 
-#define MAP_BYTES_MIN	(1ULL << 24)
-#define MAP_BYTES_MAX	(1ULL << 40)
-#define TIMEOUT_MIN	0.1
-#define TIMEOUT_MAX	3600
+#define MAP_BYTES_MIN (1ULL << 24)
+#define MAP_BYTES_MAX (1ULL << 40)
+/* Seconds. */
+#define TIMEOUT_MIN 0.1
+#define TIMEOUT_MAX 3600
 
 /* What a configuration owns besides its docks: the main file's tree and the texts we made. */
 struct owned {
@@ -167,6 +168,8 @@ static int read_docks(struct conf *conf, const struct warnings *warnings, struct
 	int n = scandir(conf->docks_dir, &entries, is_dock_file, compare_entries);
 	int error;
 
+	if (n < 0 && errno == ENOMEM)
+		return no_memory(conf->docks_dir, err);
 	if (n < 0)
 		return conf_fail(place ? place : owned->main, err,
 				 "docks: %s: %s, expected a folder of YAML files",

@@ -55,16 +55,17 @@ int conf_parse_file(const char *path, struct conf_node **ret, struct error *err)
 {
 	/* One byte more than allowed, so that a longer file is seen to be longer. */
 	const size_t size = CONF_FILE_BYTES_MAX + 1;
-	_cleanup_free_ char *data = malloc(size);
+	_cleanup_free_ char *data = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t n = 0;
 	int error;
 
-	if (!data)
-		return fail(path, ENOMEM, err);
 	error = open_regular(path, &fd, err);
 	if (error)
 		return error;
+	data = malloc(size);
+	if (!data)
+		return fail(path, ENOMEM, err);
 	error = read_all(fd, data, size, &n);
 	if (error)
 		return fail(path, -error, err);
