@@ -32,13 +32,6 @@ void tcp_sockets_free(struct tcp_sockets *s)
 	*s = (struct tcp_sockets){0};
 }
 
-static int by_inode(const void *a, const void *b)
-{
-	const struct tcp_socket *x = a, *y = b;
-
-	return (x->inode > y->inode) - (x->inode < y->inode);
-}
-
 static int by_received(const void *a, const void *b)
 {
 	const struct tcp_socket *x = a, *y = b;
@@ -58,15 +51,6 @@ bool tcp_sockets_has(const struct tcp_sockets *s, uint32_t inode)
 		if (s->list[i].inode == inode)
 			return true;
 	return false;
-}
-
-bool tcp_sockets_same(const struct tcp_sockets *a, const struct tcp_sockets *b)
-{
-	bool same = a->n == b->n;
-
-	for (size_t i = 0; same && i < a->n; i++)
-		same = a->list[i].inode == b->list[i].inode;
-	return same;
 }
 
 static int request_dump(int fd, unsigned char family, unsigned port)
@@ -107,7 +91,6 @@ static uint64_t received_bytes(const struct nlmsghdr *header, const struct inet_
 	return info.tcpi_bytes_received;
 }
 
-/* A v4 peer of a v6 socket reads ::ffff:1.2.3.4 here as in tgtd's listing. */
 static int add_socket(const struct nlmsghdr *header, struct tcp_sockets *s)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(header);
@@ -167,15 +150,15 @@ static int dump(int fd, unsigned char family, unsigned port, struct tcp_sockets 
 }
 
 /* The same port at several addresses is dumped once: the second time finds its sockets there. */
-static bool seen_before(const unsigned *ports, size_t i)
+static bool seen_before(const struct tcp_port *ports, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (ports[k] == ports[i])
+		if (ports[k].number == ports[i].number && ports[k].v6 == ports[i].v6)
 			return true;
 	return false;
 }
 
-int tcp_sockets_list(const unsigned *ports, size_t n_ports, struct tcp_sockets *ret,
+int tcp_sockets_list(const struct tcp_port *ports, size_t n_ports, struct tcp_sockets *ret,
 		     struct error *err)
 {
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -187,14 +170,10 @@ int tcp_sockets_list(const unsigned *ports, size_t n_ports, struct tcp_sockets *
 	for (size_t i = 0; i < n_ports && !rc; i++) {
 		if (seen_before(ports, i))
 			continue;
-		rc = dump(fd, AF_INET, ports[i], ret);
-		if (!rc)
-			rc = dump(fd, AF_INET6, ports[i], ret);
+		rc = dump(fd, ports[i].v6 ? AF_INET6 : AF_INET, ports[i].number, ret);
 	}
 	if (rc)
 		return error_set(err, -rc, "cannot list TCP connections: %s", strerror(-rc));
-	if (ret->n)
-		qsort(ret->list, ret->n, sizeof(*ret->list), by_inode);
 	return 0;
 }
 
@@ -218,6 +197,26 @@ static int find_descriptor(pid_t pid, uint32_t inode)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+int process_sockets_count(pid_t pid)
+{
+	char path[64], link[16];
+	struct dirent *entry;
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		ssize_t got = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link));
+
+		n += got > 0 && text_starts((struct text){link, (size_t)got}, "socket:");
+	}
+	closedir(dir);
+	return n;
 }
 
 int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err)

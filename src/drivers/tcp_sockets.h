@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel's view of TCP connections to a local port, and ending one of another process. */
+/* The kernel's view of a process's sockets, above all of TCP, and ending a connection. */
 #ifndef ATTACHFS_DRIVERS_TCP_SOCKETS_H
 #define ATTACHFS_DRIVERS_TCP_SOCKETS_H
 
@@ -23,14 +23,22 @@ struct tcp_sockets {
 	size_t n;
 };
 
-/* All connections whose local port is one of `ports`, sorted by inode, into an empty `ret`. */
-int tcp_sockets_list(const unsigned *ports, size_t n_ports, struct tcp_sockets *ret,
+/* A local port; a listing costs the kernel a walk over all its connections, so only of a family
+ * that is asked for. */
+struct tcp_port {
+	unsigned number;
+	bool v6;
+};
+
+/* All connections to one of `ports` into an empty `ret`. */
+int tcp_sockets_list(const struct tcp_port *ports, size_t n_ports, struct tcp_sockets *ret,
 		     struct error *err);
 void tcp_sockets_free(struct tcp_sockets *s);
 void tcp_sockets_sort_by_bytes(struct tcp_sockets *s);
-/* Both sorted by inode. */
-bool tcp_sockets_same(const struct tcp_sockets *a, const struct tcp_sockets *b);
 bool tcp_sockets_has(const struct tcp_sockets *s, uint32_t inode);
+
+/* How many sockets of any kind the process has; -errno. */
+int process_sockets_count(pid_t pid);
 
 /* Shuts down that socket of that process, which sees the end of the connection; 0, too, if it
  * has none such any more. Needs the right to trace the process. */
