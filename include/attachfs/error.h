@@ -22,8 +22,4 @@ struct error {
 int error_set(struct error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " before what `err` already says; returns -err->code. */
-int error_prefix(struct error *err, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
 #endif
