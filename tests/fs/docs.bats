@@ -74,6 +74,13 @@ mounted_tree() {
 	awk '/^```$/ {p = 0} p; /^```tree$/ {p = 1}' "$repo/README.md" | diff - "$dir/tree"
 }
 
+@test "every file that the README links to is there" {
+	local file
+	for file in $(grep -oP '\]\(\K[^)]+' "$repo/README.md"); do
+		[ -e "$repo/$file" ] || { echo "missing: $file"; return 1; }
+	done
+}
+
 @test "attachfs(8) and the completion have every option of --help" {
 	local option
 	for option in $("$attachfs" --help | grep -oE '^ +(-[a-zA-Z]|--[a-z-]+)(, --[a-z-]+)?' | tr -d ,); do
@@ -100,10 +107,18 @@ mounted_tree() {
 	[ -z "$("$attachfs" -c "$dir/example/attachfs.yaml" --check-config 2>&1)" ]
 }
 
-@test "the tour shows what it says, says so when it is there already, and leaves nothing behind" {
+# Its lines, without what differs each time
+tour_in_readme() {
+	awk '/^```$/ {p = 0} p && NF && !/identity=/; /^```console$/ {p = 1}' "$repo/README.md"
+}
+
+@test "the tour shows what the README says, says so when it is there already, and leaves nothing behind" {
 	export ATTACHFS=$attachfs HOST=$host_tool DEMO=$dir/demo PORTAL
 	PORTAL=127.0.0.1:$(free_port)
-	"$repo/examples/tour.sh"
+	"$repo/examples/tour.sh" >"$dir/tour"
+	tour_in_readme >"$dir/tour.readme"
+	[ -s "$dir/tour.readme" ]
+	fails grep -vxFf "$dir/tour" "$dir/tour.readme"
 	[[ $("$repo/examples/tour.sh") == *"running already"* ]]
 	"$repo/examples/tour.sh" stop
 	[ ! -e "$DEMO" ]

@@ -111,6 +111,7 @@ fs_new() { # ATTACH_TIMEOUT
 	mnt=$dir/mnt
 	port=$(free_port)
 	export dir mnt port
+	chmod 755 "$dir" # the mount is for everybody
 	mkdir "$mnt" "$dir/docks.d"
 	mkdir -m 700 "$dir/state"
 	cat >"$dir/attachfs.yaml" <<-END
