@@ -155,7 +155,8 @@ struct driver {
 			    const struct backend_export *export_, struct error *err);
 
 	/* Every export of this dock, or of one volume (`volume_id` not NULL), as the backend
-	 * has it at this moment. Strangers without our prefix are not listed. */
+	 * has it at this moment, also one that is only half there. `chap_user` is empty if it was
+	 * not export() that made it. Strangers without our prefix are not listed. */
 	int (*list_exports)(struct backend *backend, const char *volume_id, export_fn *fn,
 			    void *arg, struct error *err);
 };

@@ -250,6 +250,19 @@ static int prove_gone(struct tgt_call *call, struct tgt_target *t,
 	return probe_refused(&request, call->err);
 }
 
+/* The note last: until then a call that is cut short is found to be unfinished. */
+static int drop_account(struct tgt_call *call, struct tgt_target *t, const char *user,
+			const char *initiator)
+{
+	int rc = 0;
+
+	if (!*user)
+		return 0;
+	if (call->b->conf.chap)
+		rc = tgt_account_expel(call, t, user);
+	return rc ? rc : tgt_unnote(call, t, user, initiator);
+}
+
 /* The name first, so that no new login begins; then the secret; then the sessions there are. */
 static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct backend_export *e)
 {
@@ -257,10 +270,10 @@ static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct ba
 	_cleanup_free_ char *known = host && *host->user ? strdup(host->user) : NULL;
 	int rc = tgt_unbind(call, t, e->initiator);
 
-	if (!rc && call->b->conf.chap && *e->chap_user)
-		rc = tgt_account_expel(call, t, e->chap_user);
-	if (!rc && call->b->conf.chap && known && strcmp(known, e->chap_user))
-		rc = tgt_account_expel(call, t, known);
+	if (!rc)
+		rc = drop_account(call, t, e->chap_user, e->initiator);
+	if (!rc && known && strcmp(known, e->chap_user))
+		rc = drop_account(call, t, known, e->initiator);
 	if (rc)
 		return rc;
 	tgt_host_remove(call->b, t, e->initiator);
@@ -298,8 +311,9 @@ static int withdraw_other(struct backend *b, const struct backend_volume *volume
 
 static int check_strings(const struct backend_export *e, bool chap, struct error *err)
 {
-	if (!tgt_value_ok(e->initiator) ||
-	    (chap && (!tgt_value_ok(e->chap_user) || !tgt_value_ok(e->chap_secret) ||
+	if (!tgt_value_ok(e->initiator) || strchr(e->initiator, '=') ||
+	    strchr(e->chap_user, '=') || (*e->chap_user && !tgt_value_ok(e->chap_user)) ||
+	    (chap && (!*e->chap_user || !tgt_value_ok(e->chap_secret) ||
 		      tgt_is_guard(e->chap_user))))
 		return error_set(err, EINVAL, "the initiator's name or its CHAP account has "
 				 "characters that tgtd would misread");
@@ -314,8 +328,10 @@ static int admit(struct tgt_call *call, struct tgt_target *t, const struct backe
 	_cleanup_free_ char *old = host && *host->user ? strdup(host->user) : NULL;
 	int rc = tgt_target_ensure(call, t, volume);
 
-	if (!rc && call->b->conf.chap && old && strcmp(old, e->chap_user))
-		rc = tgt_account_expel(call, t, old);
+	if (!rc && old && strcmp(old, e->chap_user))
+		rc = drop_account(call, t, old, e->initiator);
+	if (!rc && *e->chap_user && (!old || strcmp(old, e->chap_user)))
+		rc = tgt_note(call, t, e->chap_user, e->initiator);
 	if (!rc && call->b->conf.chap)
 		rc = tgt_account_admit(call, t, e->chap_user, e->chap_secret);
 	if (!rc && tgt_host_add(call->b, t, e->initiator, e->chap_user))

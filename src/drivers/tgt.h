@@ -14,6 +14,7 @@
 #define TGT_PREFIX_MAX 128
 #define TGT_BUCKETS    1024
 #define TGT_LUN	       1
+#define TGT_NOTE_SIZE  (ISCSI_NAME_MAX + 96)
 
 /* Options of a dock's `tgt:` map; see tgt_conf.c. */
 struct tgt_conf {
@@ -46,7 +47,7 @@ struct tgt_shard {
 	unsigned n_guards; /* changes under both locks, so that either is enough to read it */
 };
 
-/* `user` may be empty: after an adoption nobody tells which account is whose. */
+/* `user` is the host's CHAP account; empty if the target was bound by somebody else. */
 struct tgt_host {
 	char *initiator, *user;
 };
@@ -149,6 +150,13 @@ int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t);
 int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path);
 int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
 int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
+/* Notes in the target itself whose account `user` is; see tgt_target.c. */
+int tgt_note(struct tgt_call *call, struct tgt_target *t, const char *user,
+	     const char *initiator);
+int tgt_unnote(struct tgt_call *call, struct tgt_target *t, const char *user,
+	       const char *initiator);
+/* Cuts a note in place; false if it is none. */
+bool tgt_note_parse(char *name, char **ret_user, char **ret_initiator);
 
 /* tgt_session.c: live connections. */
 int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *initiator,

@@ -162,36 +162,24 @@ static int put_slots(struct tgt_target *t, struct text body)
 	return 0;
 }
 
-/* tgtd does not tell which account is whose; with one of each there is no question. */
-static const char *only_user(const struct tgt_target *t)
-{
-	const char *user = "";
-
-	for (size_t i = 0; i < t->n_slots; i++) {
-		if (tgt_is_guard(t->slot[i]))
-			continue;
-		if (*user)
-			return "";
-		user = t->slot[i];
-	}
-	return user;
-}
-
+/* A host is a name that is bound, or a note, or both: what was cut short is found again. */
 static int put_hosts(struct backend *b, struct tgt_target *t, struct text body)
 {
 	struct text rest = last_section(body, "ACL information:"), line;
-	char name[ISCSI_NAME_MAX + 1];
+	char name[TGT_NOTE_SIZE];
+	int rc = 0;
 
-	while (next_line(&rest, &line)) {
-		int rc;
+	while (!rc && next_line(&rest, &line)) {
+		char *user, *initiator;
 
 		if (!text_copy(name, sizeof(name), text_trim(line)) || !name[0])
 			continue;
-		rc = tgt_host_add(b, t, name, "");
-		if (rc)
-			return rc;
+		if (tgt_note_parse(name, &user, &initiator))
+			rc = tgt_host_add(b, t, initiator, user);
+		else if (!tgt_host_find(t, name))
+			rc = tgt_host_add(b, t, name, "");
 	}
-	return t->n_hosts == 1 ? tgt_host_add(b, t, t->hosts[0].initiator, only_user(t)) : 0;
+	return rc;
 }
 
 /* The entry is marked as not ready, so that its LUN's attributes are set once more. */

@@ -154,3 +154,44 @@ int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiato
 
 	return rc == -ENOENT ? 0 : rc;
 }
+
+/*
+ * tgtd binds accounts to targets, not to initiators, and attachfs may be started anew while a
+ * target lives. So whose account it is, is written down where it shares the target's life: as
+ * one more name in its list of initiators, "account=USER=INITIATOR". A session under such a
+ * name is nobody's, and ends with the next detach.
+ */
+#define NOTE "account="
+
+int tgt_note(struct tgt_call *call, struct tgt_target *t, const char *user,
+	     const char *initiator)
+{
+	char note[TGT_NOTE_SIZE];
+
+	snprintf(note, sizeof(note), NOTE "%s=%s", user, initiator);
+	return tgt_bind(call, t, note);
+}
+
+int tgt_unnote(struct tgt_call *call, struct tgt_target *t, const char *user,
+	       const char *initiator)
+{
+	char note[TGT_NOTE_SIZE];
+
+	snprintf(note, sizeof(note), NOTE "%s=%s", user, initiator);
+	return tgt_unbind(call, t, note);
+}
+
+bool tgt_note_parse(char *name, char **ret_user, char **ret_initiator)
+{
+	char *separator;
+
+	if (!text_starts(text_of(name), NOTE))
+		return false;
+	separator = strchr(name + strlen(NOTE), '=');
+	if (!separator)
+		return false;
+	*separator = '\0';
+	*ret_user = name + strlen(NOTE);
+	*ret_initiator = separator + 1;
+	return true;
+}

@@ -109,6 +109,7 @@ static int expect_export(void *arg, const char *volume_id, const struct backend_
 			continue;
 		assert_true(x->all[i].on);
 		assert_int_equal(x->all[i].e.mode, e->mode);
+		assert_string_equal(x->all[i].e.chap_user, e->chap_user);
 		x->seen++;
 		return 0;
 	}
