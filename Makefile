@@ -154,7 +154,7 @@ uninstall:
 clean:
 	rm -rf $B $B-asan $B-tsan $B-fuzz
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+-include $(shell find $B -type f -name '*.d' 2>/dev/null)
 
 FORCE:
 .PRECIOUS: $B/%.o

@@ -5,6 +5,7 @@
 #include "attachfs/clock.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -485,6 +486,74 @@ static void exports_are_adopted(void **state)
 	}
 }
 
+struct lane {
+	struct bed *bed;
+	unsigned number;
+	int rc;
+	struct error err;
+};
+
+/* Volume after volume of its own; no assertions here, which must not run beside others. */
+static void *drive_lane(void *arg)
+{
+	struct lane *lane = arg;
+	const struct driver *d = lane->bed->driver;
+	struct backend *b = lane->bed->backend;
+	struct backend_volume v = bed_volume(100 + lane->number);
+	enum access_mode seen;
+
+	lane->rc = d->provision(b, &v, &lane->err);
+	for (unsigned i = 0; i < 20 && !lane->rc; i++) {
+		struct backend_export e[2] = {
+			bed_export(lane->number * 100 + i, ACCESS_RW),
+			bed_export(lane->number * 100 + i + 50, i % 2 ? ACCESS_RO : ACCESS_RW),
+		};
+		struct backend_connection c;
+
+		for (int k = 0; k < 2 && !lane->rc; k++) {
+			lane->rc = d->export(b, &v, &e[k], &c, &lane->err);
+			if (!lane->rc)
+				lane->rc = d->probe(b, &v, &e[k], &c, &seen, &lane->err);
+		}
+		for (int k = 0; k < 2 && !lane->rc; k++)
+			lane->rc = d->unexport(b, &v, &e[k], &lane->err);
+	}
+	return NULL;
+}
+
+static int ignore_export(void *arg, const char *volume_id, const struct backend_export *e)
+{
+	(void)arg;
+	(void)volume_id;
+	(void)e;
+	return 0;
+}
+
+/* As the contract allows: DOCK_WORKERS threads on different volumes, and check() beside them. */
+static void volumes_go_in_parallel(void **state)
+{
+	struct bed *bed = *state;
+	struct lane lanes[DOCK_WORKERS];
+	pthread_t threads[DOCK_WORKERS];
+	uint64_t epoch = epoch_of(bed);
+
+	for (unsigned i = 0; i < DOCK_WORKERS; i++) {
+		lanes[i] = (struct lane){.bed = bed, .number = i};
+		assert_int_equal(pthread_create(&threads[i], NULL, drive_lane, &lanes[i]), 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		assert_true(epoch == epoch_of(bed));
+		bed_ok(bed, bed->driver->list_exports(bed->backend, NULL, ignore_export, NULL,
+						      &bed->err));
+		usleep(5000);
+	}
+	for (unsigned i = 0; i < DOCK_WORKERS; i++) {
+		pthread_join(threads[i], NULL);
+		if (lanes[i].rc)
+			fail_msg("lane %u: %d %s", i, lanes[i].rc, lanes[i].err.text);
+	}
+}
+
 static void usage_is_told(void **state)
 {
 	struct bed *bed = *state;
@@ -506,7 +575,8 @@ int main(void)
 		TEST(a_reader_cannot_write),	  TEST(repeats_are_harmless),
 		TEST(a_mode_is_switched),	  TEST(it_grows_online),
 		TEST(sessions_are_counted_and_ended), TEST(a_restart_is_noticed),
-		TEST(exports_are_adopted),	  TEST(usage_is_told),
+		TEST(exports_are_adopted),	  TEST(volumes_go_in_parallel),
+		TEST(usage_is_told),
 	};
 	int failed = 0;
 
