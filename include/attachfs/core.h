@@ -14,9 +14,14 @@ struct intent;
 
 /* Something that a kernel may have cached and must forget. */
 struct note {
-	enum { NOTE_ATTRS, NOTE_NODE, NOTE_ENTRY } type;
-	struct ref ref;			 /* ATTRS: all files of ref.object; ENTRY: the directory */
-	char name[2 * NAME_BYTES_MAX + 2]; /* ENTRY: the name that is gone */
+	enum {
+		NOTE_ATTRS, /* what attachfs computes of ref.object, an object of `kind` */
+		NOTE_NODE,  /* the node itself, though users set it */
+		NOTE_ENTRY, /* the entry `name` of the directory `ref` */
+	} type;
+	struct ref ref;
+	enum kind kind;
+	char name[2 * NAME_BYTES_MAX + 2];
 };
 
 enum kick {
@@ -101,7 +106,7 @@ enum inode_field { INODE_MODE = 1, INODE_UID = 2, INODE_GID = 4, INODE_ATIME = 8
  * points at) alive until answer() is called, exactly once, in any thread, with 0 or -errno and
  * `err` explaining it. answer() may free it. If the change needs the backend the answer
  * comes when the backend has done it or the bounded wait is over (-ETIMEDOUT: the intent
- * stands and the work goes on).
+ * stands and the work goes on), or when a later intent has taken its place (-ECANCELED).
  */
 struct intent {
 	enum intent_op op;

@@ -145,7 +145,6 @@ struct attachment {
 	struct text driver_volume_type, target_iqn, target_portal;
 	uint64_t target_lun, target_discovered, discard, chap;
 	uint64_t shard;		  /* the driver's, plus 1; 0 = not chosen yet */
-	uint64_t return_status;	  /* where a refused detach goes back to */
 };
 
 struct key {
@@ -394,7 +393,6 @@ enum attachment_node {
 	ATTACHMENT_MODE_BEFORE,
 	ATTACHMENT_HOST_INITIATOR,
 	ATTACHMENT_SHARD,
-	ATTACHMENT_RETURN_STATUS,
 	ATTACHMENT_LINK_BY_HOST,
 	ATTACHMENT_LINK_FLAT,
 	ATTACHMENT_NODES

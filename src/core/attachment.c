@@ -55,7 +55,7 @@ static int reserve(struct change *c, union any *object)
 	if (t.total && !p.pool.pool.multiattach)
 		return error_set(c->err, EOPNOTSUPP, "pool %s:%s no longer supports multiattach",
 				 p.dock.o.name, p.pool.o.name);
-	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	change_note_attrs(c, KIND_VOLUME, a->o.parent);
 	return link_add_attachment(c, a);
 }
 
@@ -153,7 +153,7 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	a->status = status;
 	a->generation++;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
-	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	change_note_attrs(c, KIND_VOLUME, a->o.parent);
 	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
 }
 
@@ -222,7 +222,7 @@ int attachment_detached(struct change *c, union any *object)
 	if (rc)
 		return rc;
 	link_forget(c, a, volume.o.name);
-	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(a->o.parent)});
+	change_note_attrs(c, KIND_VOLUME, a->o.parent);
 	rc = link_remove_attachment(c, a);
 	return rc ? rc : change_delete(c, object);
 }
@@ -241,7 +241,6 @@ static int detach(struct change *c, union any *object)
 		return 0;
 	}
 	rc = get_place(c, a, &p);
-	a->return_status = a->status;
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_DETACHING, c->core->conf->detach_timeout_ms);
 	return rc ? rc : change_save(c, object);

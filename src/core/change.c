@@ -121,7 +121,7 @@ int change_store(struct change *c, const union any *object)
 		rc = tx_put(c->tx, TABLE_OBJECTS, number_key(room, object->o.number),
 			    buf_as_text(&record));
 	if (!rc)
-		change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(object->o.number)});
+		change_note_attrs(c, object->o.kind, object->o.number);
 	return rc;
 }
 
@@ -241,8 +241,11 @@ int change_set_raw(struct change *c, union any *object, uint8_t number, const ch
 		*(uint64_t *)field = node->initial;
 	if (value.n && node->value->parse(value, field))
 		return -EINVAL;
-	if (!text_equal(old, kept))
+	if (!text_equal(old, kept)) {
 		a->inode.mtime = a->inode.atime = c->now;
+		change_note(c, &(struct note){.type = NOTE_NODE,
+					      .ref = {object->o.number, number}});
+	}
 	a->raw = kept;
 	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0) | ATTR_HAS_TIMES);
 	return 0;
@@ -262,6 +265,11 @@ void change_note(struct change *c, const struct note *note)
 		i->notes_size = size;
 	}
 	i->notes[i->n_notes++] = *note;
+}
+
+void change_note_attrs(struct change *c, enum kind kind, uint64_t number)
+{
+	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(number), .kind = kind});
 }
 
 void change_note_entry(struct change *c, struct ref dir, const char *name)

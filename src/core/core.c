@@ -208,8 +208,19 @@ static int apply_rename(struct change *c, struct intent *i)
 	return rc ? rc : kinds[node->child]->rename(c, &object, i->new_name);
 }
 
+/* What is being purged has no place in the tree: only who held it open still knows it. */
+static bool is_gone(struct change *c, uint64_t number)
+{
+	struct object_head head;
+
+	return object_get_head(c->tx, number, &head) ||
+	       (number != ROOT_OBJECT && !head.container);
+}
+
 static int apply_intent(struct change *c, struct intent *i)
 {
+	if (is_gone(c, i->subject.object))
+		return -ENOENT;
 	switch (i->op) {
 	case INTENT_MAKE:
 		return apply_make(c, i);

@@ -64,6 +64,7 @@ int change_set_raw(struct change *c, union any *object, uint8_t node, const char
 struct text change_keep(struct change *c, struct text t);
 int change_event(struct change *c, const char *event, struct ref ref, const char *detail);
 void change_note(struct change *c, const struct note *note);
+void change_note_attrs(struct change *c, enum kind kind, uint64_t number);
 void change_note_entry(struct change *c, struct ref dir, const char *name);
 /* The request is answered when `object` has settled in `generation`. */
 void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms);

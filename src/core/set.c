@@ -90,8 +90,6 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	if (rc || (same && !c->intent->kick_volume))
 		return rc;
 	rc = change_save(c, &now);
-	if (!rc)
-		change_note(c, &(struct note){.type = NOTE_NODE, .ref = ref});
 	if (!rc) {
 		BUF_AUTO(detail);
 

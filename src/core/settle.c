@@ -118,13 +118,25 @@ static void drop_connection(struct attachment *a)
 	a->effective_mode = ACCESS_NONE;
 }
 
-static int attached(struct change *c, const struct outcome *o, union any *object)
+/* A live session forbade the switch or the detach: it stays what it was. */
+static int stays_attached(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
 	struct text before = change_keep(c, a->mode_before);
 
+	a->status = ATTACHMENT_ATTACHED;
 	a->mode_before = TEXT_NONE;
+	if (a->mode == a->effective_mode)
+		return 0;
+	return change_set_raw(c, object, ATTACHMENT_MODE, before.n ? before.p : NULL);
+}
+
+static int attached(struct change *c, const struct outcome *o, union any *object)
+{
+	struct attachment *a = &object->attachment;
+
 	if (!o->result) {
+		a->mode_before = TEXT_NONE;
 		a->status = ATTACHMENT_ATTACHED;
 		a->effective_mode = o->seen;
 		a->attached_at = (uint64_t)c->now;
@@ -132,11 +144,9 @@ static int attached(struct change *c, const struct outcome *o, union any *object
 		return change_event(c, "attached", SELF(a->o.number),
 				    o->seen == ACCESS_RO ? "ro" : "rw");
 	}
-	if (o->result == -EBUSY && o->work->switches) {
-		/* A live session forbade the switch: it stays what it was. */
-		a->status = ATTACHMENT_ATTACHED;
-		return change_set_raw(c, object, ATTACHMENT_MODE, before.n ? before.p : NULL);
-	}
+	if (o->result == -EBUSY && o->work->switches)
+		return stays_attached(c, object);
+	a->mode_before = TEXT_NONE;
 	a->status = ATTACHMENT_ERROR;
 	drop_connection(a);
 	return 0;
@@ -157,14 +167,14 @@ static int settle_attachment(struct change *c, struct outcome *o)
 		rc = settled(c, o->work);
 	if (rc)
 		return rc;
-	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(object.o.parent)});
+	change_note_attrs(c, KIND_VOLUME, object.o.parent);
 	if (o->work->type == WORK_ATTACH) {
 		rc = attached(c, o, &object);
 	} else if (!o->result) {
 		rc = change_event(c, "detached", SELF(object.o.number), NULL);
 		return rc ? rc : attachment_detached(c, &object);
 	} else {
-		object.attachment.status = object.attachment.return_status;
+		rc = stays_attached(c, &object);
 	}
 	return rc ? rc : change_save(c, &object);
 }

@@ -55,6 +55,8 @@ static int has_settled(struct intent *i, void *arg)
 
 	if (i->wait_object != s->object || i->wait_generation > s->generation)
 		return 1;
+	if (i->wait_generation < s->generation)
+		return error_set(&i->err, ECANCELED, "a later request has overtaken this one");
 	if (s->err)
 		i->err = *s->err;
 	return s->result;
@@ -88,8 +90,8 @@ void waiters_add(struct core *core, struct intent *intent)
 		intent->deadline = INT64_MIN;
 	intent->next = w->first;
 	w->first = intent;
-	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->wake);
 }
 
 unsigned waiters_count(struct core *core)

@@ -67,7 +67,7 @@ static int attachment_work(struct tx *tx, const struct attachment *a, enum work_
 		w->switches = a->effective_mode && a->effective_mode != a->mode;
 		w->sessions_forbid = w->switches;
 	} else {
-		w->sessions_forbid = a->return_status == ATTACHMENT_ATTACHED;
+		w->sessions_forbid = a->effective_mode != ACCESS_NONE;
 	}
 	return 0;
 }

@@ -43,12 +43,42 @@ static void forget_attributes(struct fs *fs, fuse_ino_t ino)
 		fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
 }
 
+static bool is_known(struct fs *fs, fuse_ino_t ino)
+{
+	uint32_t bit = bit_of(ino);
+
+	return atomic_load(&fs->known[bit / 64]) & 1ULL << bit % 64;
+}
+
+/* Values that users set change by their own writes, which the kernel has seen. */
+static bool is_computed(enum kind kind, uint8_t node)
+{
+	const struct node *row = node_of(kind, node);
+
+	return node == NODE_SELF ||
+	       (row && row->type == NODE_ATTR && !(row->flags & NODE_SETTABLE));
+}
+
+/* Most changes concern nothing that the kernel holds: then there is nobody to wake. */
+static bool concerns_kernel(struct fs *fs, const struct note *note)
+{
+	if (note->type != NOTE_ATTRS)
+		return note->type == NOTE_ENTRY || is_known(fs, ino_of(note->ref));
+	for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
+		if (is_computed(note->kind, node) &&
+		    is_known(fs, ino_of((struct ref){note->ref.object, node})))
+			return true;
+	return false;
+}
+
 static void tell(struct fs *fs, const struct note *note)
 {
 	switch (note->type) {
 	case NOTE_ATTRS:
-		for (uint8_t node = NODE_SELF; node < NODES_MAX; node++)
-			forget_attributes(fs, ino_of((struct ref){note->ref.object, node}));
+		for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
+			if (is_computed(note->kind, node))
+				forget_attributes(
+					fs, ino_of((struct ref){note->ref.object, node}));
 		return;
 	case NOTE_NODE:
 		forget_attributes(fs, ino_of(note->ref));
@@ -68,16 +98,22 @@ void notifier_add(void *arg, const struct note *notes, size_t n)
 	if (!list)
 		return; /* the kernel's own timeout will do */
 	list->next = NULL;
-	list->n = n;
-	memcpy(list->notes, notes, n * sizeof(*notes));
+	list->n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (concerns_kernel(fs, &notes[i]))
+			list->notes[list->n++] = notes[i];
+	if (!list->n) {
+		free(list);
+		return;
+	}
 	pthread_mutex_lock(&fs->lock);
 	if (!fs->stopping) {
 		*fs->last = list;
 		fs->last = &list->next;
 		list = NULL;
-		pthread_cond_signal(&fs->wake);
 	}
 	pthread_mutex_unlock(&fs->lock);
+	pthread_cond_signal(&fs->wake);
 	free(list);
 }
 

@@ -153,8 +153,8 @@ void store_submit(struct store *store, struct mutation *m)
 	pthread_mutex_lock(&store->lock);
 	*store->last = m;
 	store->last = &m->next;
-	pthread_cond_signal(&store->wake);
 	pthread_mutex_unlock(&store->lock);
+	pthread_cond_signal(&store->wake);
 }
 
 /* A mutation with somebody waiting for it. */

@@ -42,7 +42,7 @@ static struct backend_export other_mode(const struct backend_export *export_)
 	return other;
 }
 
-/* Export and probe; an export that fails its probe is withdrawn. */
+/* Export and probe; an export that fails its probe is withdrawn, for ever so long. */
 static int export_and_probe(struct dock_worker *d, const struct work *w,
 			    struct backend_connection *connection, enum access_mode *seen,
 			    struct error *err)
@@ -52,8 +52,9 @@ static int export_and_probe(struct dock_worker *d, const struct work *w,
 
 	if (!rc)
 		rc = d->driver->probe(d->backend, &w->volume, &w->want, connection, seen, err);
-	if (rc && !is_passing(rc))
-		d->driver->unexport(d->backend, &w->volume, &w->want, &ignored);
+	if (rc && !is_passing(rc) &&
+	    d->driver->unexport(d->backend, &w->volume, &w->want, &ignored))
+		dock_kick(d, w->volume_number, KICK_COMPARE);
 	return rc;
 }
 
@@ -66,8 +67,13 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 
 	if (w->sessions_forbid)
 		rc = check_sessions(d, w, &other, err);
-	if (!rc && w->switches)
+	if (!rc && w->switches) {
 		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
+		if (rc && !is_passing(rc))
+			core_answer(d->core, w, rc, err);
+		if (rc) /* what is there is still the old mode: tried again until it is not */
+			return rc;
+	}
 	if (!rc)
 		rc = export_and_probe(d, w, &connection, &seen, err);
 	if (is_passing(rc))
@@ -82,9 +88,12 @@ static int detach(struct dock_worker *d, const struct work *w, struct error *err
 	int rc = 0;
 
 	if (w->sessions_forbid)
-		rc = check_sessions(d, w, &w->want, err);
-	if (rc == -EBUSY)
-		return core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+		rc = check_sessions(d, w, &w->want, err) ?: check_sessions(d, w, &other, err);
+	if (rc == -EBUSY) {
+		rc = core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+		dock_kick(d, w->volume_number, KICK_COMPARE); /* a switch may be half done */
+		return rc;
+	}
 	if (!rc)
 		rc = d->driver->unexport(d->backend, &w->volume, &w->want, err);
 	if (!rc)

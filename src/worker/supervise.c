@@ -62,17 +62,21 @@ static bool open_backend(struct dock_worker *d)
 	return true;
 }
 
-/* The backend answers: capacities first, so that placement knows them, then its exports. */
-static void begin_service(struct dock_worker *d)
+/*
+ * The backend answers: capacities first, so that placement knows them. Comparing exports may
+ * take long and disturbs nobody, so nobody waits for it. False: it is to be tried again.
+ */
+static bool begin_service(struct dock_worker *d)
 {
 	struct error err = {0};
-	int rc;
 
 	read_usage(d);
-	rc = compare_all(d, &err);
-	if (rc)
-		log_warning("dock %s: cannot compare exports: %s", d->conf->name, err.text);
-	core_dock_status(d->core, d->number, rc ? DOCK_UNAVAILABLE : DOCK_AVAILABLE, &err);
+	core_dock_status(d->core, d->number, DOCK_AVAILABLE, NULL);
+	tell_ready(d);
+	if (!compare_all(d, &err))
+		return true;
+	log_warning("dock %s: cannot compare exports: %s", d->conf->name, err.text);
+	return false;
 }
 
 /* What a tick does. `epoch` and `served` are the supervisor's memory. */
@@ -91,9 +95,8 @@ static void tick(struct dock_worker *d, unsigned ticks, uint64_t *epoch, bool *s
 		if (*epoch && now != *epoch)
 			log_warning("dock %s: the backend was restarted: every export is applied again",
 				    d->conf->name);
-		begin_service(d);
 		*epoch = now;
-		*served = true;
+		*served = begin_service(d);
 	}
 	if (ticks % USAGE_TICKS == 0)
 		read_usage(d);
