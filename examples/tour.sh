@@ -12,6 +12,7 @@
 # Each command is printed before its output. The exit status is 0 if every step showed what it
 # is said to show; if one did not, everything is stopped and removed again.
 set -eu
+export LC_ALL=C
 
 examples=$(cd "$(dirname "$0")" && pwd)
 ATTACHFS=$(realpath -m "${ATTACHFS:-$examples/../build/attachfs}")

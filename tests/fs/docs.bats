@@ -19,6 +19,10 @@ teardown_file() {
 	fs_end
 }
 
+teardown() {
+	[ ! -e "$dir/demo" ] || DEMO=$dir/demo "$repo/examples/tour.sh" stop
+}
+
 # "PATH r|w|d|l" a line, as attachfs(7) has it
 documented_tree() {
 	awk '
@@ -115,7 +119,7 @@ tour_in_readme() {
 @test "the tour shows what the README says, says so when it is there already, and leaves nothing behind" {
 	export ATTACHFS=$attachfs HOST=$host_tool DEMO=$dir/demo PORTAL
 	PORTAL=127.0.0.1:$(free_port)
-	"$repo/examples/tour.sh" >"$dir/tour"
+	"$repo/examples/tour.sh" >"$dir/tour" 3>&-
 	tour_in_readme >"$dir/tour.readme"
 	[ -s "$dir/tour.readme" ]
 	fails grep -vxFf "$dir/tour" "$dir/tour.readme"
