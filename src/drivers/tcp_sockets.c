@@ -177,28 +177,6 @@ int tcp_sockets_list(const struct tcp_port *ports, size_t n_ports, struct tcp_so
 	return 0;
 }
 
-/* The process's descriptor for that socket, or -1. */
-static int find_descriptor(pid_t pid, uint32_t inode)
-{
-	char path[64], link[64], wanted[64];
-	struct dirent *entry;
-	int found = -1;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	snprintf(wanted, sizeof(wanted), "socket:[%u]", inode);
-	dir = opendir(path);
-	while (dir && found < 0 && (entry = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-
-		if (n > 0 && text_is((struct text){link, (size_t)n}, wanted))
-			found = (int)strtol(entry->d_name, NULL, 10);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
 int process_sockets_count(pid_t pid)
 {
 	char path[64], link[16];
@@ -219,21 +197,96 @@ int process_sockets_count(pid_t pid)
 	return n;
 }
 
-int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err)
+/* The socket's inode if that is what the descriptor's link names, else 0. */
+static uint32_t socket_inode(int folder, const char *name)
 {
-	int number = find_descriptor(pid, inode);
-	_cleanup_close_ int process = -1, fd = -1;
+	char link[64] = "";
+	unsigned inode = 0;
+
+	if (readlinkat(folder, name, link, sizeof(link) - 1) > 0)
+		sscanf(link, "socket:[%u]", &inode);
+	return inode;
+}
+
+/* A copy of the process's descriptor; its number may have been given to another file meanwhile. */
+static int copy_descriptor(int process, const char *name, uint32_t inode)
+{
+	_cleanup_close_ int fd = -1;
 	struct stat st;
 
-	if (number < 0)
-		return 0;
-	process = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (process >= 0)
-		fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+	fd = (int)syscall(SYS_pidfd_getfd, process, (int)strtol(name, NULL, 10), 0);
 	if (fd < 0)
-		return error_set(err, errno, "cannot end a TCP connection of process %d: %m", pid);
-	/* The number may have been given to another file meanwhile. */
-	if (!fstat(fd, &st) && st.st_ino == inode)
-		shutdown(fd, SHUT_RDWR);
+		return errno == EBADF ? -1 : -errno;
+	return !fstat(fd, &st) && st.st_ino == inode ? steal_fd(&fd) : -1;
+}
+
+static int take_each(int process, DIR *dir, const struct tcp_sockets *s, struct tcp_copies *ret)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(dir)) && ret->n < s->n) {
+		uint32_t inode = socket_inode(dirfd(dir), entry->d_name);
+		int fd;
+
+		if (!inode || !tcp_sockets_has(s, inode))
+			continue;
+		fd = copy_descriptor(process, entry->d_name, inode);
+		if (fd < -1)
+			return fd;
+		if (fd >= 0)
+			ret->fds[ret->n++] = fd;
+	}
+	return 0;
+}
+
+int tcp_sockets_copy(pid_t pid, const struct tcp_sockets *s, struct tcp_copies *ret,
+		     struct error *err)
+{
+	_cleanup_close_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	char path[64];
+	DIR *dir;
+	int rc;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = process < 0 ? NULL : opendir(path);
+	*ret = (struct tcp_copies){.fds = calloc(s->n + 1, sizeof(int))};
+	rc = !dir ? -errno : !ret->fds ? -ENOMEM : take_each(process, dir, s, ret);
+	if (dir)
+		closedir(dir);
+	if (rc) {
+		tcp_copies_free(ret);
+		return error_set(err, -rc, "cannot reach the connections of process %d: %s", pid,
+				 strerror(-rc));
+	}
+	return 0;
+}
+
+void tcp_copies_free(struct tcp_copies *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		close(c->fds[i]);
+	free(c->fds);
+	*c = (struct tcp_copies){0};
+}
+
+void tcp_copies_hold(const struct tcp_copies *c, bool hold)
+{
+	int low_water = hold ? 1 << 30 : 1; /* the kernel takes what the buffer allows */
+
+	for (size_t i = 0; i < c->n; i++)
+		setsockopt(c->fds[i], SOL_SOCKET, SO_RCVLOWAT, &low_water, sizeof(low_water));
+}
+
+int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err)
+{
+	struct tcp_socket one = {.inode = inode};
+	struct tcp_copies copies;
+	int rc = tcp_sockets_copy(pid, &(struct tcp_sockets){&one, 1}, &copies, err);
+
+	if (rc)
+		return rc;
+	if (copies.n)
+		shutdown(copies.fds[0], SHUT_RDWR);
+	tcp_copies_free(&copies);
 	return 0;
 }

@@ -40,6 +40,23 @@ bool tcp_sockets_has(const struct tcp_sockets *s, uint32_t inode);
 /* How many sockets of any kind the process has; -errno. */
 int process_sockets_count(pid_t pid);
 
+/* Copies of another process's descriptors: the same connections. */
+struct tcp_copies {
+	int *fds;
+	size_t n;
+};
+
+/* Of those in `s` that the process still has. Needs the right to trace the process. */
+int tcp_sockets_copy(pid_t pid, const struct tcp_sockets *s, struct tcp_copies *ret,
+		     struct error *err);
+void tcp_copies_free(struct tcp_copies *c);
+
+/*
+ * Held: its process is not told of what arrives, which waits in the kernel; nothing is lost,
+ * the peer notices a pause at most. Whoever holds must release, also for one who died.
+ */
+void tcp_copies_hold(const struct tcp_copies *c, bool hold);
+
 /* Shuts down that socket of that process, which sees the end of the connection; 0, too, if it
  * has none such any more. Needs the right to trace the process. */
 int tcp_socket_shut(pid_t pid, uint32_t inode, struct error *err);

@@ -130,6 +130,25 @@ int tgt_host_add(struct backend *b, struct tgt_target *t, const char *initiator,
 		 const char *user);
 void tgt_host_remove(struct backend *b, struct tgt_target *t, const char *initiator);
 
+/* tgt_export.c: struct driver's members of these names, and what they share with the others. */
+int tgt_export(struct backend *b, const struct backend_volume *volume,
+	       const struct backend_export *e, struct backend_connection *ret,
+	       struct error *err);
+int tgt_probe(struct backend *b, const struct backend_volume *volume,
+	      const struct backend_export *e, const struct backend_connection *connection,
+	      enum access_mode *ret_mode, struct error *err);
+int tgt_unexport(struct backend *b, const struct backend_volume *volume,
+		 const struct backend_export *e, struct error *err);
+/* The target's entry, or NULL if no daemon has such a target. */
+int tgt_find_target(struct backend *b, const char *id, const struct backend_export *e,
+		    struct tgt_target **ret, struct error *err);
+/* Binds `call` to the target's daemon; what is doubtful about the target is asked for. */
+int tgt_use_target(struct tgt_call *call, struct backend *b, struct tgt_target *t,
+		   struct error *err);
+/* Ends a call on `t`: -EAGAIN and a fresh look if the daemon, or the target in it, was lost.
+ * `t` may be gone afterwards. */
+int tgt_finish(struct tgt_call *call, struct tgt_target *t, int rc);
+
 /* tgt_account.c: who may log in by CHAP. */
 int tgt_guard_ensure(struct tgt_call *call, struct tgt_target *t);
 int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user,
@@ -147,7 +166,6 @@ void tgt_target_name(const struct backend *b, const char *id, enum access_mode m
 int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
 		      const struct backend_volume *volume);
 int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t);
-int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path);
 int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
 int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
 /* Notes in the target itself whose account `user` is; see tgt_target.c. */
@@ -168,7 +186,15 @@ int tgt_connections_walk(struct tgt_call *call, session_fn *fn, void *arg);
 int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *initiator,
 		     bool strangers);
 
-/* tgt_logins.c: returns 0 when every login that began before the call has ended or become a
+/* tgt_resize.c: the target's file has another size. */
+int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path);
+/* Lets the daemon's connections go on that a process which died has held. */
+int tgt_release(struct tgt_call *call);
+
+/* tgt_logins.c: all connections to the daemon's portals, into an empty `ret`. */
+struct tcp_sockets;
+int tgt_sockets_list(struct tgt_call *call, struct tcp_sockets *ret);
+/* Returns 0 when every login that began before the call has ended or become a
  * session. */
 int tgt_logins_settle(struct tgt_call *call);
 

@@ -179,6 +179,14 @@ static int cut_off(struct tgt_call *call, const struct portals *portals)
 	return rc;
 }
 
+int tgt_sockets_list(struct tgt_call *call, struct tcp_sockets *ret)
+{
+	struct portals portals = {0};
+	int rc = list_portals(call, &portals);
+
+	return rc ? rc : list_sockets(call, &portals, ret);
+}
+
 int tgt_logins_settle(struct tgt_call *call)
 {
 	struct portals portals = {0};

@@ -131,6 +131,8 @@ static int adopt(struct backend *b, struct tgt_shard *s, const struct tgt_daemon
 	set_daemon(b, s, daemon, false);
 	bind_call(&call, b, s, err);
 	rc = tgt_adopt(&call);
+	if (!rc && tgt_release(&call))
+		log_warning("dock %s: %s", b->dock->name, err ? err->text : "");
 	pthread_mutex_lock(&b->lock);
 	s->known = !rc;
 	if (rc)

@@ -121,23 +121,6 @@ int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t)
 	return 0;
 }
 
-/*
- * Reopening the file is how tgtd learns a new size; it keeps sessions and reservations. Both
- * steps go in one request: tgtd carries it out before it looks at its sessions again, so that
- * no host finds the LUN offline.
- */
-int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *path)
-{
-	struct tgt_request request = {
-		.mode = TGT_DEVICE,
-		.op = TGT_UPDATE,
-		.tid = t->tid,
-		.lun = TGT_LUN,
-	};
-
-	return tgt_do(call, &request, "online=0,path=%s", path);
-}
-
 /* By name only: tgtd ORs names and addresses, so one address would admit its every user. */
 int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator)
 {

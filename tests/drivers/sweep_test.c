@@ -354,11 +354,12 @@ static void it_grows_online(void **state)
 	login = bed_login(&rw.e, &rw.c);
 	if (bed->real) {
 		assert_int_equal(host_open(&login, &h), 0);
-		assert_int_equal(host_writer_start(&login, 3, 500, &w), 0);
+		assert_int_equal(host_writer_start(&login, 3, 1, &w), 0);
 	}
-	v.size_bytes *= 2;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 40; i++) {
+		v.size_bytes += i % 2 ? 0 : 1 << 20;
 		bed_ok(bed, bed->driver->extend(bed->backend, &v, &bed->err));
+	}
 	attach(bed, &v, &rw);
 	attach(bed, &v, &ro);
 	if (bed->real) {
