@@ -37,7 +37,7 @@ LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
 
 SRC	 := $(filter-out src/man/%,$(wildcard src/*/*.c))
 LIB	 := $(SRC:%.c=$B/%.o)
-TESTLIB	 := $(patsubst %.c,$B/%.o,$(wildcard tests/lib/*.c))
+TESTLIB	 := $B/tests/lib.a
 binaries  = $(patsubst %.c,$B/%,$(wildcard tests/$(1)/*.c))
 PAGES	 := $B/man/attachfs.8 $B/man/attachfs.7 $B/man/attachfs.yaml.5
 
@@ -52,9 +52,14 @@ $B/%.o: %.c
 	$Q mkdir -p $(@D)
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(TESTLIB): $(patsubst %.c,$B/%.o,$(wildcard tests/lib/*.c))
+	$Q ar rcs $@ $?
+
+# Tools and benches need no test framework, so that the demo needs none.
+$B/tests/unit/% $B/tests/drivers/%: LDLIBS += -lcmocka
 $B/tests/%: $B/tests/%.o $(TESTLIB) $(LIB)
 	$(call say,LINK,$@)
-	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The example driver must build, and only that.
 $B/tests/drivers/%: | $B/examples/driver_template.o

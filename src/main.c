@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -291,9 +294,55 @@ static void end(struct service *s)
 	store_close(s->store);
 }
 
+/* A mount that a killed attachfs has left behind answers nobody and is taken away. */
+static char *find_mountpoint(const char *path)
+{
+	struct statvfs st; /* stat() would be answered from the kernel's cache */
+
+	if (statvfs(path, &st) && errno == ENOTCONN)
+		umount2(path, MNT_DETACH);
+	return realpath(path, NULL);
+}
+
+/* Somebody who waits for the mount to answer, and then says so. */
+struct herald {
+	pthread_t thread;
+	const char *mountpoint;
+	int fd;
+};
+
+static void *announce(void *arg)
+{
+	const struct herald *h = arg;
+	struct statvfs st;
+
+	if (statvfs(h->mountpoint, &st))
+		return NULL;
+	log_info("serving %s", h->mountpoint);
+	tell_parent(h->fd);
+	return NULL;
+}
+
+static int serve_mounted(struct service *s, const struct options *o, int fd, struct error *err)
+{
+	struct herald h = {.mountpoint = o->mountpoint, .fd = fd};
+	int rc;
+
+	worker_wait_ready(s->worker, READY_MS);
+	if (!o->foreground)
+		log_open(true, o->verbose ? LOG_DEBUG : LOG_INFO);
+	rc = pthread_create(&h.thread, NULL, announce, &h);
+	if (rc)
+		return error_set(err, rc, "cannot start a thread");
+	set_signals(s->fs);
+	rc = fs_serve(s->fs);
+	pthread_join(h.thread, NULL);
+	return rc ? error_set(err, -rc, "%s: %s", o->mountpoint, strerror(-rc)) : 0;
+}
+
 static int serve(const struct conf *conf, const struct options *given)
 {
-	_cleanup_free_ char *mountpoint = realpath(given->mountpoint, NULL);
+	_cleanup_free_ char *mountpoint = find_mountpoint(given->mountpoint);
 	struct options o = *given;
 	struct error err = {0};
 	struct service s = {0};
@@ -304,6 +353,7 @@ static int serve(const struct conf *conf, const struct options *given)
 		fprintf(stderr, "attachfs: %s: %m\n", given->mountpoint);
 		return EXIT_FAILED;
 	}
+	close_range(3, ~0U, 0); /* what the caller had open is none of ours */
 	if (!o.foreground) {
 		rc = go_to_background(&fd);
 		if (rc >= 0)
@@ -314,17 +364,8 @@ static int serve(const struct conf *conf, const struct options *given)
 	signal(SIGHUP, SIG_IGN);
 	block_signals(SIG_BLOCK);
 	rc = start(&s, conf, &o, &err);
-	if (!rc) {
-		worker_wait_ready(s.worker, READY_MS);
-		if (!o.foreground)
-			log_open(true, o.verbose ? LOG_DEBUG : LOG_INFO);
-		log_info("serving %s", o.mountpoint);
-		tell_parent(fd);
-		set_signals(s.fs);
-		rc = fs_serve(s.fs);
-		if (rc)
-			error_set(&err, -rc, "%s: %s", o.mountpoint, strerror(-rc));
-	}
+	if (!rc)
+		rc = serve_mounted(&s, &o, fd, &err);
 	end(&s);
 	return rc ? fail(&err) : EXIT_OK;
 }

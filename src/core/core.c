@@ -195,13 +195,13 @@ static int apply_rename(struct change *c, struct intent *i)
 	if (rc)
 		return rc;
 	if (i->subject.object != i->dest.object || i->subject.node != i->dest.node)
-		return error_set(c->err, EINVAL, "a %s stays in its own directory",
-				 kinds[node->child]->name);
+		return error_set(c->err, EINVAL, "%s %s stays in its own directory",
+				 kinds[node->child]->name, object.o.name);
 	if (!strcmp(i->name, i->new_name))
 		return 0;
 	if (!kinds[node->child]->rename)
-		return error_set(c->err, EPERM, "a %s cannot be renamed",
-				 kinds[node->child]->name);
+		return error_set(c->err, EPERM, "%s %s cannot be renamed",
+				 kinds[node->child]->name, object.o.name);
 	rc = replace_key(c, i, node);
 	if (!rc)
 		rc = change_event(c, "rename", SELF(object.o.number), i->new_name);
@@ -263,10 +263,12 @@ static int note_refusal(struct change *c, struct intent *i)
 	if (rc)
 		return rc;
 	rc = change_event(c, "refused", SELF(number), i->err.text);
-	if (rc || number == ROOT_OBJECT || i->op == INTENT_INODE)
+	/* A dock's or a pool's last_error tells of its backend, not of its visitors. */
+	if (rc || i->op == INTENT_INODE || head.kind == KIND_ROOT || head.kind == KIND_DOCK ||
+	    head.kind == KIND_POOL || head.kind == KIND_KEY)
 		return rc;
 	rc = change_load(c, number, head.kind, &object);
-	if (rc || object.o.kind == KIND_KEY)
+	if (rc)
 		return rc;
 	object.o.last_error = text_of(i->err.text);
 	return change_store(c, &object);

@@ -106,6 +106,19 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	request_submit(r);
 }
 
+/* Symlinks are attachfs's own, and no object has two names. */
+void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	(void)link, (void)parent, (void)name;
+	fuse_reply_err(req, EACCES);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)ino, (void)new_parent, (void)new_name;
+	fuse_reply_err(req, EPERM);
+}
+
 static int any_entry(void *arg, const char *name, struct ref ref, uint64_t cookie)
 {
 	(void)name, (void)ref, (void)cookie;

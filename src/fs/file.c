@@ -15,6 +15,7 @@ struct file {
 	atomic_uint users;
 	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
+	struct caller opener;
 	bool append, truncated, wrote, stream;
 };
 
@@ -34,7 +35,7 @@ static void file_put(struct file *f)
 }
 
 static int open_file(struct view *v, struct ref ref, const struct fuse_file_info *fi,
-		     struct file **ret)
+		     const struct caller *opener, struct file **ret)
 {
 	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
 	const struct node *node;
@@ -51,6 +52,7 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 	if (!f)
 		return -ENOMEM;
 	f->users = 1;
+	f->opener = *opener;
 	pthread_mutex_init(&f->lock, NULL);
 	f->append = fi->flags & O_APPEND;
 	f->truncated = writes && fi->flags & O_TRUNC;
@@ -68,6 +70,7 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, bool created)
 {
 	struct fs *fs = fs_of(req);
+	struct caller opener = caller_of(req);
 	struct fuse_entry_param entry;
 	struct file *f = NULL;
 	struct view v;
@@ -75,7 +78,7 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 	int rc = view_begin(fs, &v, &tx);
 
 	if (!rc) {
-		rc = open_file(&v, ref, fi, &f);
+		rc = open_file(&v, ref, fi, &opener, &f);
 		if (!rc && created)
 			rc = fill_entry(fs, &v, ref, &entry);
 		view_end(&v);
@@ -177,6 +180,8 @@ static int read_for_append(struct fs *fs, struct ref ref, struct buf *out)
 	if (!rc && node->value == &value_line)
 		rc = core_read(&v, ref, out);
 	view_end(&v);
+	if (out->len && out->data[out->len - 1] == '\n')
+		out->len--; /* a value is one line, so the line grows */
 	return rc;
 }
 
@@ -258,7 +263,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 }
 
 /* Truncated and never written: free text becomes empty, everything else stays. */
-static void clear_if_text(fuse_req_t req, struct ref ref)
+static void clear_if_text(fuse_req_t req, struct ref ref, const struct caller *opener)
 {
 	struct fs *fs = fs_of(req);
 	const struct node *node = NULL;
@@ -272,7 +277,7 @@ static void clear_if_text(fuse_req_t req, struct ref ref)
 	view_end(&v);
 	if (!node || node->value != &value_line)
 		return;
-	r = request_detached(fs, req, INTENT_SET, ref);
+	r = request_detached(fs, INTENT_SET, ref, opener);
 	if (r)
 		request_submit(r);
 }
@@ -282,7 +287,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct file *f = file_of(fi);
 
 	if (f->truncated && !f->wrote)
-		clear_if_text(req, ref_of(ino));
+		clear_if_text(req, ref_of(ino), &f->opener);
 	file_put(f);
 	fuse_reply_err(req, 0);
 }

@@ -90,6 +90,8 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned flags);
+void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi);
 
@@ -105,8 +107,9 @@ struct request {
 struct request *request_new(fuse_req_t req, enum intent_op op, struct ref subject,
 			    void (*reply)(struct request *r));
 /* A request of nobody: what release() commits. */
-struct request *request_detached(struct fs *fs, fuse_req_t like, enum intent_op op,
-				 struct ref subject);
+struct request *request_detached(struct fs *fs, enum intent_op op, struct ref subject,
+				 const struct caller *caller);
+struct caller caller_of(fuse_req_t req);
 void request_submit(struct request *r);
 void request_query(struct request *r);
 /* Frees a request that was not submitted. */

@@ -25,10 +25,16 @@ static bool interrupted(struct intent *intent)
 	return req && fuse_req_interrupted(req);
 }
 
-struct request *request_detached(struct fs *fs, fuse_req_t like, enum intent_op op,
-				 struct ref subject)
+struct caller caller_of(fuse_req_t req)
 {
-	const struct fuse_ctx *ctx = fuse_req_ctx(like);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct caller){ctx->uid, ctx->gid, ctx->pid};
+}
+
+struct request *request_detached(struct fs *fs, enum intent_op op, struct ref subject,
+				 const struct caller *caller)
+{
 	struct request *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -36,7 +42,7 @@ struct request *request_detached(struct fs *fs, fuse_req_t like, enum intent_op 
 	r->fs = fs;
 	r->intent = (struct intent){
 		.op = op,
-		.caller = {ctx->uid, ctx->gid, ctx->pid},
+		.caller = *caller,
 		.subject = subject,
 		.answer = answer,
 		.interrupted = interrupted,
@@ -48,7 +54,8 @@ struct request *request_detached(struct fs *fs, fuse_req_t like, enum intent_op 
 struct request *request_new(fuse_req_t req, enum intent_op op, struct ref subject,
 			    void (*reply)(struct request *r))
 {
-	struct request *r = request_detached(fs_of(req), req, op, subject);
+	struct caller caller = caller_of(req);
+	struct request *r = request_detached(fs_of(req), op, subject, &caller);
 
 	if (!r) {
 		fuse_reply_err(req, ENOMEM);
