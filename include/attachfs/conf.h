@@ -60,6 +60,10 @@ int conf_decimal(const struct conf_node *map, const char *key, double min, doubl
 int conf_map(const struct conf_node *map, const char *key, const struct conf_node **ret,
 	     struct error *err);
 
+/* -EINVAL for the first key of `map` (which may be NULL) that is not in the NULL-terminated
+ * `keys`: for a driver's own section, where a key that nobody reads is a mistake. */
+int conf_only(const struct conf_node *map, const char *const *keys, struct error *err);
+
 /* -EINVAL with "FILE:LINE:COLUMN: " before the text; `node` tells the place. */
 int conf_fail(const struct conf_node *node, struct error *err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -1,3 +1,4 @@
+#include "attachfs/buf.h"
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Typed reads of a parsed file: a value is what was asked for, or an error with its place. */
 #include "tree.h"
@@ -208,5 +209,29 @@ int conf_map(const struct conf_node *map, const char *key, const struct conf_nod
 		return conf_fail(node, err, "%s: expected a map, not a %s", key,
 				 node->type == CONF_LIST ? "list" : "text");
 	*ret = node;
+	return 0;
+}
+
+static bool is_one_of(const char *key, const char *const *keys)
+{
+	for (; *keys; keys++)
+		if (!strcmp(key, *keys))
+			return true;
+	return false;
+}
+
+int conf_only(const struct conf_node *map, const char *const *keys, struct error *err)
+{
+	BUF_AUTO(expected);
+
+	conf_each(node, map) {
+		if (is_one_of(node->key, keys))
+			continue;
+		for (const char *const *k = keys; *k; k++)
+			buf_printf(&expected, "%s%s", expected.len ? ", " : "", *k);
+		return error_set(err, EINVAL, "%s:%u:%u: unknown key %s, expected one of %s",
+				 node->file, node->key_line, node->key_column, node->key,
+				 expected.data ? expected.data : "none");
+	}
 	return 0;
 }

@@ -77,6 +77,8 @@ static int check_names(const struct conf_node *map, const struct tgt_conf *c, st
 
 int tgt_conf_read(const struct dock_conf *dock, struct tgt_conf *ret, struct error *err)
 {
+	static const char *const keys[] = {"portal", "controlPort", "spawn", "chap",
+					   "iqnPrefix", "tgtd", NULL};
 	struct tgt_conf c = {
 		.chap = true,
 		.prefix = "iqn.2026-11.io.attachfs",
@@ -86,6 +88,8 @@ int tgt_conf_read(const struct dock_conf *dock, struct tgt_conf *ret, struct err
 	uint64_t control_port;
 	int rc = conf_map(dock->root, "tgt", &map, err);
 
+	if (!rc)
+		rc = conf_only(map, keys, err);
 	if (!rc)
 		rc = read_portal(dock, map, &c, err);
 	if (!rc)
