@@ -1,4 +1,3 @@
-#include "attachfs/buf.h"
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Typed reads of a parsed file: a value is what was asked for, or an error with its place. */
 #include "tree.h"
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "attachfs/buf.h"
 #include "attachfs/cleanup.h"
 #include "attachfs/limits.h"
 

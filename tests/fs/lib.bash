@@ -321,19 +321,19 @@ no_login() { # LOGIN OPTIONS…: the portal answers, and the answer is no
 
 # hold FILE [OPTIONS…]: stays logged in and writes, telling FILE; release ends it
 hold() {
-	local out=$1 fifo=$1.in
+	local out=$1
 	shift
-	mkfifo "$fifo"
-	host hold "$@" <"$fifo" >"$out" 2>&1 3>&- 4>&- &
+	mkfifo "$out.in"
+	"$host_tool" hold --portal "$portal" --target "$target" --lun "$lun" --initiator "$initiator" \
+		--user "$user" "$@" <>"$out.in" >"$out" 2>&1 3>&- 4>&- &
 	echo $! >"$out.pid"
-	exec {hold_fd}>"$fifo"
 	within 5 grep -q ready "$out" || { cat "$out"; return 1; }
 }
 
 # release FILE: the session had no error from beginning to end
 release() {
 	local rc=0
-	exec {hold_fd}>&-
+	kill -TERM "$(cat "$1.pid")" 2>/dev/null || true
 	wait "$(cat "$1.pid")" || rc=$?
 	rm -f "$1.in"
 	[ $rc = 0 ] && fails grep error "$1" || { cat "$1"; return 1; }

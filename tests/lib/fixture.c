@@ -43,16 +43,21 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 /* ---- life ---- */
 
-static void init(struct fixture *f)
+static void init_condition(pthread_cond_t *condition)
 {
 	pthread_condattr_t attr;
 
-	*f = (struct fixture){.map_size = 64 << 20};
-	pthread_mutex_init(&f->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&f->changed, &attr);
+	pthread_cond_init(condition, &attr);
 	pthread_condattr_destroy(&attr);
+}
+
+static void init(struct fixture *f)
+{
+	*f = (struct fixture){.map_size = 64 << 20};
+	pthread_mutex_init(&f->lock, NULL);
+	init_condition(&f->changed);
 }
 
 /* In memory if possible: these tests commit thousands of times, and no power fails in them. */
@@ -218,6 +223,7 @@ void fixture_free(struct fixture *f)
 	fixture_stop(f);
 	for (struct call *next; f->calls; f->calls = next) {
 		next = f->calls->next;
+		pthread_cond_destroy(&f->calls->answered);
 		free(f->calls);
 	}
 	for (struct kept_text *next; f->texts; f->texts = next) {
@@ -269,6 +275,7 @@ static void on_answer(struct intent *intent, int result)
 	pthread_mutex_lock(&call->f->lock);
 	call->answers++;
 	call->result = result;
+	pthread_cond_broadcast(&call->answered);
 	stir(call->f);
 	pthread_mutex_unlock(&call->f->lock);
 }
@@ -279,6 +286,7 @@ static struct call *new_call(struct fixture *f, enum intent_op op)
 
 	assert_non_null(call);
 	call->f = f;
+	init_condition(&call->answered);
 	call->intent.op = op;
 	call->intent.caller = (struct caller){getuid(), getgid(), getpid()};
 	call->intent.answer = on_answer;
@@ -308,7 +316,7 @@ int fixture_wait(struct call *call, unsigned ms)
 
 	pthread_mutex_lock(&call->f->lock);
 	while (!call->answers && !rc)
-		rc = pthread_cond_timedwait(&call->f->changed, &call->f->lock, &end);
+		rc = pthread_cond_timedwait(&call->answered, &call->f->lock, &end);
 	result = call->answers ? call->result : UNANSWERED;
 	assert_true(call->answers <= 1);
 	pthread_mutex_unlock(&call->f->lock);

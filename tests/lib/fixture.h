@@ -29,6 +29,7 @@ struct call {
 	struct fixture *f;
 	struct call *next;
 	char value[VALUE_BYTES_MAX + 64];
+	pthread_cond_t answered;
 	unsigned answers;     /* how often it was answered: once, or something is broken */
 	int result;
 };
