@@ -247,10 +247,11 @@ tgt_do() {
 	TGT_IPC_SOCKET=$dir/state/tgt.ssd/s tgtadm -C "$port" --lld iscsi "$@"
 }
 
-# "TARGET INITIATOR" a line: who may log in where, as tgtd has it
+# "TARGET INITIATOR" a line: who may log in where, as tgtd has it. The driver's own notes of which
+# account is whose stand among them, under names that no host can have.
 tgt_acl() {
 	tgt_show | awk '/^Target /{t = $3} /ACL information:/{acl = 1; next}
-		/information:/{acl = 0} /^Target /{acl = 0} acl {print t, $1}' | sort
+		/information:/{acl = 0} /^Target /{acl = 0} acl && !/account=/ {print t, $1}' | sort
 }
 
 dump() {
