@@ -189,7 +189,8 @@ run_it() { # EXPECTED_STATUS ARGUMENTS…
 	within 10 value_is available "$mnt/docks/open/status"
 }
 
-@test "a portal that is taken: the dock is unavailable and says so, others are served" {
+@test "a portal that is taken: attaching fails and says so, others are served" {
+	local taker
 	printf 'name: taken\ndriver: tgt\ntgt: {portal: "127.0.0.1:%s", controlPort: %s, spawn: true}\npool:\n  p: {path: %s, totalCapacity: 10}\n' \
 		"$port" "$port" "$dir/taken" >"$dir/docks.d/taken.yaml"
 	"$python" -c 'import socket, sys, time
@@ -198,12 +199,17 @@ s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 print("bound", flush=True)
 time.sleep(60)' "$port" >"$BATS_TEST_TMPDIR/bound" 3>&- &
+	taker=$!
 	within 5 grep -q bound "$BATS_TEST_TMPDIR/bound"
 	fs_launch
 	within 10 value_is available "$mnt/docks/mem/status"
-	within 10 explained "$mnt/docks/taken" "$port" || { cat "$mnt/docks/taken/status" "$dir/log"; return 1; }
-	value_is unavailable "$mnt/docks/taken/status"
-	new_volume vol mem:ram 1G
-	kill $!
-	within 15 value_is available "$mnt/docks/taken/status"
+	# tgtd is started by the first attach
+	new_host h1
+	new_volume vol taken:p 1M
+	mkdir "$mnt/volumes/vol/attachments/h1"
+	fails put rw "$mnt/volumes/vol/attachments/h1/mode"
+	explained "$mnt/volumes/vol/attachments/h1" "$port" || { cat "$dir/log"; return 1; }
+	new_volume other mem:ram 1G
+	kill $taker
+	within 15 put rw "$mnt/volumes/vol/attachments/h1/mode"
 }

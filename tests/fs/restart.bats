@@ -177,7 +177,7 @@ is_foreign() { # TEXT: it is not in tgtd's account of things
 		-I ALL
 	grep -q "$target ALL" <<<"$(tgt_acl)"
 	fs_start
-	within 10 is_foreign ALL
+	within 10 is_foreign ALL || { tgt_show; cat "$dir/log"; return 1; }
 	host login
 }
 
