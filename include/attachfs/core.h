@@ -97,6 +97,7 @@ enum intent_op {
 	INTENT_RENAME, /* subject/name -> dest/new_name */
 	INTENT_SET,    /* write `value` to the attribute `subject` */
 	INTENT_INODE,  /* chmod, chown, utimens of `subject` */
+	INTENT_REFUSE, /* fs/ has refused it itself: `err` says why, and it is put on record */
 };
 
 enum inode_field { INODE_MODE = 1, INODE_UID = 2, INODE_GID = 4, INODE_ATIME = 8, INODE_MTIME = 16 };
@@ -118,8 +119,9 @@ struct intent {
 	unsigned inode_fields;	  /* INODE */
 	struct inode_state inode; /* INODE; mode also for MAKE */
 	void (*answer)(struct intent *intent, int result);
-	/* Has the caller been interrupted already? NULL: never. */
-	bool (*interrupted)(struct intent *intent);
+	/* Has the caller been interrupted? 0: no; -EINTR: yes; -EAGAIN: by something that ends
+	 * nothing, so ask again from time to time. NULL: every interrupt counts. */
+	int (*interrupted)(struct intent *intent);
 	uint64_t ticket;	  /* unique; for core_interrupt() */
 
 	struct error err;
@@ -132,6 +134,7 @@ struct intent {
 	size_t n_notes, notes_size;
 	uint64_t wait_object, wait_generation, kick_volume, kick_dock;
 	unsigned wait_ms;
+	bool poked; /* an interrupt has come */
 	int64_t deadline;
 	struct intent *next;
 };

@@ -194,6 +194,7 @@ enum node_flag {
 	NODE_VOLATILE = 1 << 3, /* changes by itself: never cached by the kernel */
 	NODE_REPEAT = 1 << 4,	/* writing an equal value calls apply() all the same */
 	NODE_QUERY = 1 << 5,	/* the backend is asked when it is opened */
+	NODE_FOLLOWS = 1 << 7,	/* computed from all of the object: as new as that */
 	NODE_STREAM = 1 << 6,	/* read by offset, not as one value: events */
 };
 

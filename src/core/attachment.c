@@ -55,8 +55,8 @@ static int reserve(struct change *c, union any *object)
 	if (t.total && !p.pool.pool.multiattach)
 		return error_set(c->err, EOPNOTSUPP, "pool %s:%s no longer supports multiattach",
 				 p.dock.o.name, p.pool.o.name);
-	change_note_attrs(c, KIND_VOLUME, a->o.parent);
-	return link_add_attachment(c, a);
+	rc = volume_touch(c, a->o.parent);
+	return rc ? rc : link_add_attachment(c, a);
 }
 
 /* Its own initiator, or that of the host it is named after. */
@@ -150,10 +150,13 @@ static int make_secret(struct change *c, struct attachment *a)
 static int begin_work(struct change *c, struct attachment *a, const struct place *p,
 		      enum attachment_status status, unsigned timeout_ms)
 {
+	int rc = volume_touch(c, a->o.parent);
+
+	if (rc)
+		return rc;
 	a->status = status;
 	a->generation++;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
-	change_note_attrs(c, KIND_VOLUME, a->o.parent);
 	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
 }
 
@@ -222,8 +225,9 @@ int attachment_detached(struct change *c, union any *object)
 	if (rc)
 		return rc;
 	link_forget(c, a, volume.o.name);
-	change_note_attrs(c, KIND_VOLUME, a->o.parent);
-	rc = link_remove_attachment(c, a);
+	rc = volume_touch(c, a->o.parent);
+	if (!rc)
+		rc = link_remove_attachment(c, a);
 	return rc ? rc : change_delete(c, object);
 }
 

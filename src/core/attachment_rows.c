@@ -258,7 +258,8 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 				.help = "does UNMAP free room in the pool?"},
 	[ATTACHMENT_INFO] = {.name = "info.json",
 			     .type = NODE_ATTR,
-			     .render = attachment_info,
+			     .flags = NODE_FOLLOWS,
+			 .render = attachment_info,
 			     .help = "all of it as OpenSDS's VolumeAttachmentSpec, without the "
 				     "secret"},
 	[ATTACHMENT_MODE_BEFORE] = {.name = "mode_before",

@@ -225,6 +225,14 @@ int change_delete(struct change *c, union any *object)
 	return rc;
 }
 
+void change_touch(struct change *c, union any *object, uint8_t node)
+{
+	struct attr_state *a = &object->o.attr[node];
+
+	a->inode.mtime = a->inode.atime = c->now;
+	a->flags |= ATTR_HAS_TIMES;
+}
+
 int change_set_raw(struct change *c, union any *object, uint8_t number, const char *raw)
 {
 	const struct node *node = node_of(object->o.kind, number);
@@ -242,12 +250,12 @@ int change_set_raw(struct change *c, union any *object, uint8_t number, const ch
 	if (value.n && node->value->parse(value, field))
 		return -EINVAL;
 	if (!text_equal(old, kept)) {
-		a->inode.mtime = a->inode.atime = c->now;
+		change_touch(c, object, number);
 		change_note(c, &(struct note){.type = NOTE_NODE,
 					      .ref = {object->o.number, number}});
 	}
 	a->raw = kept;
-	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0) | ATTR_HAS_TIMES);
+	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0));
 	return 0;
 }
 

@@ -232,6 +232,8 @@ static int apply_intent(struct change *c, struct intent *i)
 		return set_attribute(c, i->subject, i->value);
 	case INTENT_INODE:
 		return set_inode(c, i);
+	case INTENT_REFUSE:
+		return -i->err.code;
 	}
 	return -EINVAL;
 }
@@ -262,7 +264,9 @@ static int note_refusal(struct change *c, struct intent *i)
 
 	if (rc)
 		return rc;
-	rc = change_event(c, "refused", SELF(number), i->err.text);
+	rc = change_event(c, "refused",
+			  i->op == INTENT_SET || i->op == INTENT_REFUSE ? i->subject : SELF(number),
+			  i->err.text);
 	/* A dock's or a pool's last_error tells of its backend, not of its visitors. */
 	if (rc || i->op == INTENT_INODE || head.kind == KIND_ROOT || head.kind == KIND_DOCK ||
 	    head.kind == KIND_POOL || head.kind == KIND_KEY)

@@ -58,6 +58,8 @@ int change_unlink(struct change *c, union any *object);
 int change_link(struct change *c, union any *object, struct ref container, const char *name);
 /* Unlinked and gone, with its keys. */
 int change_delete(struct change *c, union any *object);
+/* A computed value has changed. */
+void change_touch(struct change *c, union any *object, uint8_t node);
 /* The value of an attribute that users could have written themselves. NULL: never set. */
 int change_set_raw(struct change *c, union any *object, uint8_t node, const char *raw);
 /* A copy that lives as long as the change. */
@@ -117,6 +119,8 @@ struct tally {
 	unsigned writers; /* rw, and more than reserved */
 	char holder[NAME_BYTES_MAX + 1]; /* the first one, for messages */
 };
+/* An attachment has changed, and with it what is computed from the attachments. */
+int volume_touch(struct change *c, uint64_t volume);
 int volume_tally(struct tx *tx, uint64_t volume, struct tally *ret);
 const char *volume_status_text(const struct volume *v, const struct tally *t);
 int volume_render_status(struct view *view, const union any *object, struct buf *out);
@@ -172,7 +176,8 @@ int attachment_info(struct view *view, const union any *object, struct buf *out)
 #define ROW_UPDATED                                                                            \
 	{                                                                                      \
 		.name = "updated_at", .type = NODE_ATTR, .value = &value_time,                 \
-		.offset = offsetof(struct object, updated), .help = "when it last changed"     \
+		.flags = NODE_FOLLOWS, .offset = offsetof(struct object, updated),             \
+		.help = "when it last changed"                                                 \
 	}
 #define ROW_LAST_ERROR                                                                         \
 	{                                                                                      \

@@ -82,9 +82,9 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	if (rc)
 		return rc;
 	if (!same)
-		a->inode.mtime = a->inode.atime = c->now;
+		change_touch(c, &now, ref.node);
 	a->raw = raw;
-	a->flags |= ATTR_HAS_RAW | ATTR_HAS_TIMES;
+	a->flags |= ATTR_HAS_RAW;
 	now.o.last_error = TEXT_NONE;
 	rc = node->apply ? node->apply(c, &now, &before) : 0;
 	if (rc || (same && !c->intent->kick_volume))

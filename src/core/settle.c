@@ -34,6 +34,7 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 	if (!o->result) {
 		v->status = VOLUME_AVAILABLE;
 		v->real_bytes = o->work->volume.size_bytes;
+		change_touch(c, object, VOLUME_SIZE_BYTES);
 		return change_event(c, "created", SELF(v->o.number), NULL);
 	}
 	/* As if size had not been written: it is new again, and in no pool. */
@@ -55,6 +56,7 @@ static int extended(struct change *c, const struct outcome *o, union any *object
 	if (!o->result) {
 		v->real_bytes = o->work->volume.size_bytes;
 		v->size_before = TEXT_NONE;
+		change_touch(c, object, VOLUME_SIZE_BYTES);
 		return change_event(c, "extended", SELF(v->o.number), NULL);
 	}
 	rc = change_set_raw(c, object, VOLUME_SIZE, change_keep(c, v->size_before).p);
@@ -82,6 +84,7 @@ static int settle_volume(struct change *c, struct outcome *o)
 	rc = settled(c, o->work);
 	if (rc)
 		return rc;
+	change_touch(c, &object, VOLUME_STATUS);
 	if (o->work->type == WORK_PURGE)
 		return purged(c, &object);
 	object.o.last_error = why(o);
@@ -167,7 +170,9 @@ static int settle_attachment(struct change *c, struct outcome *o)
 		rc = settled(c, o->work);
 	if (rc)
 		return rc;
-	change_note_attrs(c, KIND_VOLUME, object.o.parent);
+	rc = volume_touch(c, object.o.parent);
+	if (rc)
+		return rc;
 	if (o->work->type == WORK_ATTACH) {
 		rc = attached(c, o, &object);
 	} else if (!o->result) {

@@ -49,6 +49,18 @@ int volume_tally(struct tx *tx, uint64_t volume, struct tally *ret)
 	return rc;
 }
 
+int volume_touch(struct change *c, uint64_t number)
+{
+	union any volume;
+	int rc = change_load(c, number, KIND_VOLUME, &volume);
+
+	if (rc)
+		return rc;
+	change_touch(c, &volume, VOLUME_STATUS);
+	change_touch(c, &volume, VOLUME_ATTACH_STATUS);
+	return change_save(c, &volume);
+}
+
 /* A failed attachment counts as a reservation: it holds the volume and nothing else. */
 const char *volume_status_text(const struct volume *v, const struct tally *t)
 {

@@ -163,7 +163,9 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 		ret->mode = node->flags & NODE_SECRET	? 0600
 			    : node->flags & NODE_SETTABLE ? 0644
 							  : 0444;
-		ret->mtime = ret->atime = node->flags & NODE_SETTABLE ? o->created : o->updated;
+		/* Other computed values get times of their own when they change. */
+		ret->mtime = ret->atime =
+			node->flags & (NODE_STORED | NODE_FOLLOWS) ? o->updated : o->created;
 		break;
 	}
 }

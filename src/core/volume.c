@@ -27,6 +27,7 @@ static int begin_work(struct change *c, struct volume *v, enum volume_status sta
 	if (rc)
 		return rc;
 	v->status = status;
+	change_touch(c, (union any *)v, VOLUME_STATUS);
 	v->generation++;
 	change_wait(c, v->o.number, v->generation, c->core->conf->attach_timeout_ms);
 	return change_unsettled(c, dock.o.number, v->o.number, v->o.number);
@@ -50,6 +51,7 @@ static int create_sized(struct change *c, struct volume *v)
 	if (rc)
 		return rc;
 	v->pool = pool;
+	change_touch(c, (union any *)v, VOLUME_DOCK);
 	rc = pool_charge(c, pool, (int64_t)v->size_bytes);
 	if (!rc)
 		rc = link_add_pool(c, v);
@@ -200,6 +202,7 @@ static int rename_volume(struct change *c, union any *object, const char *name)
 		rc = change_link(c, object, container, name);
 	if (!rc && v->pool)
 		rc = link_add_pool(c, v);
+	change_touch(c, object, VOLUME_NAME);
 	return rc ? rc : change_save(c, object);
 }
 
@@ -350,6 +353,7 @@ static const struct node nodes[] = {
 	[VOLUME_LAST_ERROR] = ROW_LAST_ERROR,
 	[VOLUME_INFO] = {.name = "info.json",
 			 .type = NODE_ATTR,
+			 .flags = NODE_FOLLOWS,
 			 .render = volume_info,
 			 .help = "all of it as OpenSDS's VolumeSpec"},
 	[VOLUME_ATTACHMENTS] = {.name = "attachments",

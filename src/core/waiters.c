@@ -5,6 +5,9 @@
 #include "attachfs/clock.h"
 #include "core.h"
 
+/* How soon a second signal is noticed: the kernel tells of the first only. */
+#define POLL_MS 100
+
 /* Unlinks those for which `due` says so onto a list of their own. Locked. */
 static struct intent *take_due(struct waiters *w, int (*due)(struct intent *i, void *arg),
 			       void *arg)
@@ -38,7 +41,7 @@ static void answer_all(struct intent *taken)
 /* The due functions return 1 to go on waiting, else the result. */
 static int overdue(struct intent *i, void *now)
 {
-	if (i->deadline == INT64_MIN)
+	if (i->poked && (!i->interrupted || i->interrupted(i) == -EINTR))
 		return -EINTR;
 	return i->deadline <= *(int64_t *)now ? -ETIMEDOUT : 1;
 }
@@ -86,8 +89,7 @@ void waiters_add(struct core *core, struct intent *intent)
 		intent->answer(intent, -ESHUTDOWN);
 		return;
 	}
-	if (intent->interrupted && intent->interrupted(intent))
-		intent->deadline = INT64_MIN;
+	intent->poked = intent->interrupted && intent->interrupted(intent);
 	intent->next = w->first;
 	w->first = intent;
 	pthread_mutex_unlock(&w->lock);
@@ -112,7 +114,7 @@ void core_interrupt(struct core *core, uint64_t ticket)
 	pthread_mutex_lock(&w->lock);
 	for (struct intent *i = w->first; i; i = i->next)
 		if (i->ticket == ticket) {
-			i->deadline = INT64_MIN;
+			i->poked = true;
 			pthread_cond_signal(&w->wake);
 		}
 	pthread_mutex_unlock(&w->lock);
@@ -121,18 +123,19 @@ void core_interrupt(struct core *core, uint64_t ticket)
 /* Sleeps until the next deadline, or until somebody joins. Locked. */
 static void sleep_until_due(struct waiters *w)
 {
-	int64_t next = INT64_MAX;
+	int64_t next = INT64_MAX, poll = monotonic_ms() + POLL_MS;
 	struct timespec ts;
 
-	for (struct intent *i = w->first; i; i = i->next)
-		if (i->deadline < next)
-			next = i->deadline;
+	for (struct intent *i = w->first; i; i = i->next) {
+		int64_t due = i->poked && poll < i->deadline ? poll : i->deadline;
+
+		if (due < next)
+			next = due;
+	}
 	if (next == INT64_MAX) {
 		pthread_cond_wait(&w->wake, &w->lock);
 		return;
 	}
-	if (next < 0)
-		return;
 	ts = monotonic_timespec(next);
 	pthread_cond_timedwait(&w->wake, &w->lock, &ts);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "fs.h"
@@ -61,7 +62,9 @@ static struct request *request_make(fuse_req_t req, fuse_ino_t parent, const cha
 	if (!rc && !set_name(r->intent.name, name))
 		rc = -ENAMETOOLONG;
 	if (rc) {
-		request_refuse(r, rc);
+		request_refuse(r, rc,
+			       rc == -EACCES ? "nothing of that name or type can be made here"
+					     : strerror(-rc));
 		return NULL;
 	}
 	r->intent.inode.mode = mode & 07777;
@@ -109,8 +112,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 /* Symlinks are attachfs's own, and no object has two names. */
 void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
-	(void)link, (void)parent, (void)name;
-	fuse_reply_err(req, EACCES);
+	(void)link, (void)name;
+	refuse(req, ref_of(parent), -EACCES, "no symlink can be made here");
 }
 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
@@ -149,6 +152,19 @@ static int remove_builtin(struct fs *fs, struct ref parent, const char *name)
 	return rc ? rc : found ? -ENOTEMPTY : 0;
 }
 
+/* Attributes stay as long as their object does; an empty built-in directory too, silently. */
+static void remove_builtin_row(struct request *r, fuse_ino_t parent, const char *name, bool file)
+{
+	int rc = file ? -EACCES : remove_builtin(r->fs, ref_of(parent), name);
+
+	if (rc) {
+		request_refuse(r, rc, "what attachfs itself put here cannot be removed");
+		return;
+	}
+	fuse_reply_err(r->req, 0);
+	free(r);
+}
+
 static void remove_entry(fuse_req_t req, fuse_ino_t parent, const char *name, bool as_key)
 {
 	const struct node *node = NULL;
@@ -159,7 +175,7 @@ static void remove_entry(fuse_req_t req, fuse_ino_t parent, const char *name, bo
 		return;
 	rc = directory_row(r->fs, ref_of(parent), &node);
 	if (!rc && (!node || node->type != NODE_CHILDREN)) {
-		request_refuse(r, as_key ? -EACCES : remove_builtin(r->fs, ref_of(parent), name));
+		remove_builtin_row(r, parent, name, as_key);
 		return;
 	}
 	if (!rc && (node->child == KIND_KEY) != as_key)
@@ -167,7 +183,7 @@ static void remove_entry(fuse_req_t req, fuse_ino_t parent, const char *name, bo
 	if (!rc && !set_name(r->intent.name, name))
 		rc = -ENOENT;
 	if (rc)
-		request_refuse(r, rc);
+		request_refuse(r, rc, strerror(-rc));
 	else
 		request_submit(r);
 }
@@ -197,7 +213,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	r->intent.dest = ref_of(new_parent);
 	r->intent.no_replace = flags & RENAME_NOREPLACE;
 	if (rc)
-		request_refuse(r, rc);
+		request_refuse(r, rc, strerror(-rc));
 	else
 		request_submit(r);
 }
@@ -267,7 +283,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		int rc = truncate_node(fs_of(req), ref_of(ino), attr->st_size, fi);
 
 		if (rc) {
-			fuse_reply_err(req, -rc);
+			refuse(req, ref_of(ino), rc, "it is read-only");
 			return;
 		}
 		/* The times that come with a truncation are the kernel's, not the user's. */

@@ -16,7 +16,7 @@ struct file {
 	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
 	struct caller opener;
-	bool append, truncated, wrote, stream;
+	bool append, truncated, tried, wrote, stream;
 };
 
 static struct file *file_of(const struct fuse_file_info *fi)
@@ -86,7 +86,9 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 	fi->fh = (uintptr_t)f;
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if (rc)
+	if (rc == -EACCES)
+		refuse(req, ref, rc, "it is read-only");
+	else if (rc)
 		fuse_reply_err(req, -rc);
 	else
 		rc = created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi);
@@ -185,12 +187,15 @@ static int read_for_append(struct fs *fs, struct ref ref, struct buf *out)
 	return rc;
 }
 
-/* Puts the new whole value into `f->written`; it goes back to `before` bytes if refused. */
+/* Puts the new whole value into `f->written`. */
 static int compose(struct fs *fs, struct ref ref, struct file *f, const char *data, size_t size,
 		   off_t off)
 {
 	if (f->append && !f->wrote) {
-		int rc = read_for_append(fs, ref, &f->written);
+		int rc;
+
+		buf_reset(&f->written);
+		rc = read_for_append(fs, ref, &f->written);
 
 		if (rc)
 			return rc;
@@ -199,8 +204,6 @@ static int compose(struct fs *fs, struct ref ref, struct file *f, const char *da
 	} else if (!f->append && (!f->wrote || (size_t)off != f->written.len)) {
 		return -EINVAL;
 	}
-	if (f->written.len + size > VALUE_BYTES_MAX)
-		return -EINVAL;
 	buf_add(&f->written, data, size);
 	return buf_error(&f->written);
 }
@@ -217,6 +220,16 @@ static void reply_written(struct request *r)
 	fuse_reply_write(r->req, r->written);
 }
 
+/* The handle goes back to what it last wrote, and is as good as before. */
+static void forget_refused(struct request *r)
+{
+	struct file *f = file_of(&r->fi);
+
+	buf_reset(&f->written);
+	if (f->wrote)
+		buf_text(&f->written, buf_as_text(&f->seen));
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -227,13 +240,16 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 	if (!r)
 		return;
-	rc = compose(r->fs, ref, f, data, size, off);
-	if (rc) {
-		request_refuse(r, rc);
-		return;
-	}
 	r->fi = *fi;
 	r->written = size;
+	r->refused = forget_refused;
+	f->tried = true;
+	rc = compose(r->fs, ref, f, data, size, off);
+	if (rc) {
+		request_refuse(r, rc, "a value is written from its beginning, in one piece or "
+				      "contiguous ones");
+		return;
+	}
 	r->intent.value = buf_as_text(&f->written);
 	request_submit(r);
 }
@@ -244,7 +260,7 @@ void file_truncate(struct fuse_file_info *fi, off_t size)
 
 	if (size == 0) {
 		f->truncated = true;
-		f->wrote = false;
+		f->wrote = f->tried = false;
 		buf_reset(&f->written);
 	}
 }
@@ -286,7 +302,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct file *f = file_of(fi);
 
-	if (f->truncated && !f->wrote)
+	if (f->truncated && !f->tried)
 		clear_if_text(req, ref_of(ino), &f->opener);
 	file_put(f);
 	fuse_reply_err(req, 0);

@@ -103,6 +103,7 @@ struct request {
 	struct fuse_file_info fi; /* of create and open */
 	size_t written;		  /* of write */
 	void (*reply)(struct request *r); /* when it went well */
+	void (*refused)(struct request *r); /* when it did not, before the answer; or NULL */
 };
 struct request *request_new(fuse_req_t req, enum intent_op op, struct ref subject,
 			    void (*reply)(struct request *r));
@@ -112,8 +113,10 @@ struct request *request_detached(struct fs *fs, enum intent_op op, struct ref su
 struct caller caller_of(fuse_req_t req);
 void request_submit(struct request *r);
 void request_query(struct request *r);
-/* Frees a request that was not submitted. */
-void request_refuse(struct request *r, int rc);
+/* Answers -errno, and puts it on record with the reason. */
+void request_refuse(struct request *r, int rc, const char *why);
+/* The same for what has no request yet. */
+void refuse(fuse_req_t req, struct ref subject, int rc, const char *why);
 void reply_ok(struct request *r);
 
 /* notify.c: tells the kernel what it must forget, from a thread of its own */

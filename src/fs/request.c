@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* FUSE requests as intents: who asks, how they are answered, and how they are interrupted. */
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fs.h"
@@ -9,6 +12,8 @@ static void answer(struct intent *intent, int result)
 {
 	struct request *r = (struct request *)intent;
 
+	if (result && r->refused)
+		r->refused(r);
 	if (!r->req)
 		; /* nobody waits */
 	else if (result)
@@ -18,11 +23,40 @@ static void answer(struct intent *intent, int result)
 	free(r);
 }
 
-static bool interrupted(struct intent *intent)
+/* The signals in /proc/TID/status that are pending, for the thread or its process. */
+static uint64_t pending_signals(pid_t tid)
 {
+	uint64_t all = 0, mask;
+	char path[32], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return ~0ULL;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "SigPnd: %" SCNx64, &mask) == 1 ||
+		    sscanf(line, "ShdPnd: %" SCNx64, &mask) == 1)
+			all |= mask;
+	fclose(file);
+	return all;
+}
+
+#define SIGNAL(number) (1ULL << ((number) - 1))
+
+/*
+ * The kernel tells of any signal that has a handler: a shell's, when a child of it ends, too.
+ * Such a one must not make its `echo rw > mode` fail.
+ */
+static int interrupted(struct intent *intent)
+{
+	static const uint64_t harmless =
+		SIGNAL(SIGCHLD) | SIGNAL(SIGWINCH) | SIGNAL(SIGURG) | SIGNAL(SIGCONT);
 	fuse_req_t req = ((struct request *)intent)->req;
 
-	return req && fuse_req_interrupted(req);
+	if (!req || !fuse_req_interrupted(req))
+		return 0;
+	return pending_signals(intent->caller.pid) & ~harmless ? -EINTR : -EAGAIN;
 }
 
 struct caller caller_of(fuse_req_t req)
@@ -90,10 +124,19 @@ void request_query(struct request *r)
 	core_query(r->fs->core, &r->intent);
 }
 
-void request_refuse(struct request *r, int rc)
+void request_refuse(struct request *r, int rc, const char *why)
 {
-	fuse_reply_err(r->req, -rc);
-	free(r);
+	r->intent.op = INTENT_REFUSE;
+	error_set(&r->intent.err, -rc, "%s", why);
+	core_submit(r->fs->core, &r->intent);
+}
+
+void refuse(fuse_req_t req, struct ref subject, int rc, const char *why)
+{
+	struct request *r = request_new(req, INTENT_REFUSE, subject, NULL);
+
+	if (r)
+		request_refuse(r, rc, why);
 }
 
 void reply_ok(struct request *r)

@@ -110,7 +110,7 @@ sweep() {
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/events")" = 4 ]
 	jq -se 'all(.[]; .event == "refused" and .uid == 0 and .pid > 0 and (.detail | length) > 0 and
 		(.time | test("^20..-..-..T.*Z$")))' "$BATS_TEST_TMPDIR/events"
-	[ "$(jq -r .path "$BATS_TEST_TMPDIR/events" | tail -3)" = "volumes/made
+	[ "$(jq -r .path "$BATS_TEST_TMPDIR/events" | tail -3)" = "volumes/made/size
 volumes/made
 volumes/made" ]
 }

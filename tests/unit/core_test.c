@@ -485,6 +485,28 @@ static void test_nothing_is_reserved_on_a_removed_volume(void **state)
 	assert_string_equal(fixture_list(f, "hosts/h/attachments"), "");
 }
 
+/* Whatever a backend says, and however long: it is settled and explained. */
+static void test_any_explanation_settles(void **state)
+{
+	static const char *const words[] = {"\xc3\xa4", "\xe2\x82\xac", "\"", "\x01", "\xff", "x"};
+	struct fixture *f = *state;
+	struct work work;
+
+	assert_int_equal(fixture_mkdir(f, HERE), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		BUF_AUTO(why);
+
+		for (unsigned n = 0; n < 2000; n++)
+			buf_str(&why, words[i]);
+		fixture_begin_write(f, HERE "/mode", "rw\n");
+		fixture_await(f, HERE "/status", "attaching\n");
+		assert_true(fixture_work(f, "v", "h", &work));
+		if (fixture_settle(f, &work, -EIO, why.data))
+			fail_msg("2000 times \"%s\" cannot be settled", words[i]);
+		fixture_expect(f, HERE "/status", "error\n");
+	}
+}
+
 static void test_interrupt(void **state)
 {
 	struct fixture *f = *state;
@@ -505,10 +527,10 @@ static void test_interrupt(void **state)
 	assert_int_equal(other->answers, 1);
 }
 
-static bool was_interrupted(struct intent *intent)
+static int was_interrupted(struct intent *intent)
 {
 	(void)intent;
-	return true;
+	return -EINTR;
 }
 
 /* The interrupt came while the commit was under way. */
@@ -567,6 +589,7 @@ int main(void)
 		WITH_PARTIES(test_overtaken_attach_is_no_success),
 		WITH_PARTIES(test_overtaken_provision_is_no_success),
 		WITH_PARTIES(test_nothing_is_reserved_on_a_removed_volume),
+		WITH_PARTIES(test_any_explanation_settles),
 		WITH_PARTIES(test_interrupt),
 		WITH_PARTIES(test_interrupted_before_it_waits),
 		WITH_PARTIES(test_reserve_asks_no_backend),
