@@ -271,3 +271,39 @@ print(n if n >= 0 else os.strerror(ctypes.get_errno()), flush=True)' "$1" "$2"
 	[ "$(grep -c "injected failure" "$dir/log")" = $((lines + 1)) ]
 	put 1G "$mnt/volumes/$v/size"
 }
+
+# One rmdir was interrupted and completes while a second one in the same directory still waits:
+# dropping the first name has to wait for the directory, which the second holds.
+two_detaches() {
+	local first
+	new_volume "$v" mem:ram 1G true
+	attach "$v" h1 rw
+	attach "$v" h2 rw
+	ls "$a" >/dev/null
+	faults <<<"unexport delay 300"
+	rmdir "$a/h1" 2>/dev/null 3>&- 4>&- &
+	first=$!
+	within 5 grep -q '"remove","path":"volumes/'"$v/attachments/h1" "$mnt/events"
+	kill -TERM $first
+	wait $first || true
+	rmdir "$a/h2" 2>/dev/null 3>&- 4>&- &
+	within 5 grep -q '"detached","path":"volumes/'"$v/attachments/h1" "$mnt/events"
+}
+
+@test "a name that is dropped while a rmdir waits beside it does not keep others stale" {
+	local before
+	stat "$mnt/volumes/other/attach_status" "$mnt/volumes/other/description" >/dev/null
+	stat "$mnt/volumes/other/last_error" >/dev/null
+	two_detaches
+	refused EINVAL put x "$mnt/volumes/other/max_writers"
+	[ "$(stat -c %s "$mnt/volumes/other/last_error")" = "$(wc -c <"$mnt/volumes/other/last_error")" ]
+	within 5 test ! -e "$a/h2"
+}
+
+@test "killed at that very moment, it dies, and can be started again" {
+	two_detaches
+	fs_kill
+	faults </dev/null
+	fs_start
+	mkdir -p "$mnt/volumes/$v"
+}

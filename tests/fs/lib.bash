@@ -185,7 +185,7 @@ fs_pid() {
 # fs_stop [EXPECTED]: unmounts; the daemon ends with that status, 0 if none is given
 fs_stop() {
 	faults </dev/null
-	umount "$mnt" || { ls -l /proc/*/cwd 2>/dev/null | grep "$mnt"; umount -l "$mnt"; }
+	timeout 10 umount "$mnt" || umount -f -l "$mnt"
 	within 10 test -e "$dir/status" || { tail -20 "$dir/log"; return 1; }
 	value_is "${1:-0}" "$dir/status"
 }
@@ -193,7 +193,12 @@ fs_stop() {
 # As a crash would: nothing is said to anybody, and the mount is dead.
 fs_kill() {
 	kill -9 "$(fs_pid)"
-	within 5 test -e "$dir/status"
+	within 5 test -e "$dir/status" || {
+		echo "killed, and not dead: one of its threads hangs in the kernel"
+		cat "/proc/$(fs_pid)"/task/*/stack 2>/dev/null | grep fuse_ || true
+		umount -f -l "$mnt"
+		return 1
+	}
 	umount -l "$mnt"
 }
 
@@ -225,7 +230,7 @@ fs_end() {
 	for p in $(tgtd_pid); do
 		kill -9 "$p" || true
 	done
-	! grep -q " $mnt fuse" /proc/self/mounts || umount -l "$mnt" || rc=1
+	! grep -q " $mnt fuse" /proc/self/mounts || umount -f -l "$mnt" || rc=1
 	[ $rc = 0 ] || tail -20 "$dir/log"
 	rm -rf --one-file-system "$dir"
 	dir=
