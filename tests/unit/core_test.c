@@ -547,6 +547,29 @@ static void test_interrupted_before_it_waits(void **state)
 	fixture_expect(f, HERE "/status", "attaching\n");
 }
 
+static int was_poked(struct intent *intent)
+{
+	(void)intent;
+	return -EAGAIN;
+}
+
+/* A signal that ends nothing does not end the waiting. */
+static void test_harmless_signal(void **state)
+{
+	struct fixture *f = *state;
+	struct call *call;
+
+	assert_int_equal(fixture_mkdir(f, HERE), 0);
+	call = fixture_prepare_write(f, HERE "/mode", "rw\n");
+	call->intent.interrupted = was_poked;
+	core_submit(f->core, &call->intent);
+	await_waiting(f, 1);
+	core_interrupt(f->core, call->intent.ticket);
+	assert_int_equal(fixture_wait(call, 50), UNANSWERED);
+	settle(f, "h", 0);
+	assert_int_equal(fixture_wait(call, PATIENCE_MS), 0);
+}
+
 static void test_reserve_asks_no_backend(void **state)
 {
 	struct fixture *f = *state;
@@ -592,6 +615,7 @@ int main(void)
 		WITH_PARTIES(test_any_explanation_settles),
 		WITH_PARTIES(test_interrupt),
 		WITH_PARTIES(test_interrupted_before_it_waits),
+		WITH_PARTIES(test_harmless_signal),
 		WITH_PARTIES(test_reserve_asks_no_backend),
 		WITH_PARTIES(test_shutdown_answers_everybody),
 	};
