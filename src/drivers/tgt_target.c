@@ -135,6 +135,9 @@ int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiato
 	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_UNBIND, .tid = t->tid};
 	int rc = tgt_do(call, &request, "initiator-name=%s", initiator);
 
+	/* What a stranger bound may be an address, or ALL: the listing does not tell. */
+	if (rc == -ENOENT)
+		rc = tgt_do(call, &request, "initiator-address=%s", initiator);
 	return rc == -ENOENT ? 0 : rc;
 }
 
