@@ -198,7 +198,8 @@ static bool decode_raw(const struct node *node, struct text raw, union any *ret)
 	return !value.n || !node->value->parse(value, value_field(node, ret));
 }
 
-static bool decode_entry(struct text *t, union any *ret)
+/* Entries come in the order of their nodes, each once. */
+static bool decode_entry(struct text *t, uint8_t *last, union any *ret)
 {
 	const uint8_t *entry = take(t, 2);
 	const struct node *node = entry ? node_of(ret->o.kind, entry[0]) : NULL;
@@ -206,8 +207,9 @@ static bool decode_entry(struct text *t, union any *ret)
 	struct attr_state *a;
 	struct text field;
 
-	if (!node || entry[0] <= NODE_SELF || entry[1] & ~ENTRY_FLAGS)
+	if (!node || entry[0] <= *last || entry[1] & ~ENTRY_FLAGS)
 		return false;
+	*last = entry[0];
 	a = &ret->o.attr[entry[0]];
 	a->flags = entry[1] & ~ENTRY_FIELD;
 	if (entry[1] & ENTRY_OWNER) {
@@ -240,6 +242,7 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 {
 	struct head_bytes head;
 	struct object *o = &ret->o;
+	uint8_t last = NODE_SELF;
 	const void *name;
 
 	if (!decode_head(&record, &head) || head.name_length > NAME_BYTES_MAX ||
@@ -261,7 +264,7 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 			*(uint64_t *)value_field(&kinds[o->kind]->nodes[i], ret) =
 				kinds[o->kind]->nodes[i].initial;
 	while (record.n)
-		if (!decode_entry(&record, ret))
+		if (!decode_entry(&record, &last, ret))
 			return -EBADMSG;
 	return 0;
 }

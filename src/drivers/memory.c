@@ -4,6 +4,7 @@
 
 #include "drivers.h"
 #include "memory_fault.h"
+#include "memory_table.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,33 +13,17 @@
 
 /*
  * Sessions exist only as the control file tells them (memory_fault.h). A session that was ended
- * stays ended until the file says so anew: `ended` lists the initiators. Volumes and exports
- * live until close(), so what a test wants to survive a restart must be applied again, just as
- * after a restart of a target daemon.
+ * stays ended until the file changes. Volumes and exports live until close(), so what a test
+ * wants to survive a restart must be applied again, just as after a restart of a target daemon:
+ * a volume of an earlier process is as good as one that was just provisioned.
  */
-struct memory_export {
-	struct memory_export *next;
-	char volume_id[UUID_TEXT_SIZE];
-	struct backend_export export_;
-	bool ended;	   /* end_sessions() was called ... */
-	ino_t ended_inode; /* ... under this control file */
-	struct timespec ended_mtime;
-};
-
-struct memory_volume {
-	struct memory_volume *next;
-	char id[UUID_TEXT_SIZE];
-	const struct pool_conf *pool;
-	uint64_t size;
-};
-
 struct backend {
 	const struct dock_conf *dock;
 	struct memory_faults faults; /* has its own lock */
 	pthread_mutex_t lock;	     /* of everything below */
-	struct memory_volume *volumes;
-	struct memory_export *exports;
+	struct memory_table volumes;
 	uint64_t epoch;
+	uint64_t used[]; /* by all volumes of each of the dock's pools, in bytes */
 };
 
 static int memory_check_config(const struct dock_conf *dock, struct error *err)
@@ -68,9 +53,11 @@ static int memory_open(const struct dock_conf *dock, const char *state_dir, stru
 		rc = conf_string(map, "control", &control, err);
 	if (rc)
 		return rc;
-	b = calloc(1, sizeof(*b));
-	if (!b)
+	b = calloc(1, sizeof(*b) + dock->n_pools * sizeof(b->used[0]));
+	if (!b || memory_table_init(&b->volumes)) {
+		free(b);
 		return error_set(err, ENOMEM, "out of memory");
+	}
 	b->dock = dock;
 	b->epoch = (uint64_t)monotonic_ms();
 	pthread_mutex_init(&b->lock, NULL);
@@ -79,28 +66,20 @@ static int memory_open(const struct dock_conf *dock, const char *state_dir, stru
 	return 0;
 }
 
-static void forget_exports(struct backend *b)
-{
-	while (b->exports) {
-		struct memory_export *e = b->exports;
-
-		b->exports = e->next;
-		free(e);
-	}
-}
-
 static void memory_close(struct backend *b)
 {
-	forget_exports(b);
-	while (b->volumes) {
-		struct memory_volume *v = b->volumes;
-
-		b->volumes = v->next;
-		free(v);
-	}
+	memory_table_free(&b->volumes);
 	memory_faults_free(&b->faults);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
+}
+
+static void forget_exports(struct backend *b)
+{
+	struct memory_volume *v = memory_table_next(&b->volumes, "");
+
+	for (; v; v = memory_table_next(&b->volumes, v->id))
+		memory_exports_free(v);
 }
 
 static int memory_check(struct backend *b, uint64_t *ret_epoch, struct error *err)
@@ -119,96 +98,94 @@ static int memory_check(struct backend *b, uint64_t *ret_epoch, struct error *er
 	return 0;
 }
 
-static const struct pool_conf *find_pool(struct backend *b, const char *name)
+static int find_pool(struct backend *b, const char *name, unsigned *ret, struct error *err)
 {
-	for (size_t i = 0; i < b->dock->n_pools; i++)
-		if (name && !strcmp(b->dock->pools[i].name, name))
-			return &b->dock->pools[i];
-	return NULL;
+	for (unsigned i = 0; i < b->dock->n_pools; i++)
+		if (name && !strcmp(b->dock->pools[i].name, name)) {
+			*ret = i;
+			return 0;
+		}
+	return error_set(err, ENOENT, "pool %s is not in the configuration", name ? name : "");
 }
 
 static int memory_pool_usage(struct backend *b, const char *name, struct pool_usage *ret,
 			     struct error *err)
 {
-	const struct pool_conf *pool = find_pool(b, name);
-	uint64_t used = 0;
+	unsigned pool;
 	int rc = memory_fault(&b->faults, "pool_usage", err);
 
+	if (!rc)
+		rc = find_pool(b, name, &pool, err);
 	if (rc)
 		return rc;
-	if (!pool)
-		return error_set(err, ENOENT, "pool %s is not in the configuration", name);
 	pthread_mutex_lock(&b->lock);
-	for (struct memory_volume *v = b->volumes; v; v = v->next)
-		if (v->pool == pool && !pool->thin)
-			used += v->size;
+	ret->allocated = b->dock->pools[pool].thin ? 0 : b->used[pool];
 	pthread_mutex_unlock(&b->lock);
-	ret->total = pool->total_bytes;
-	ret->allocated = used;
-	ret->free = used < ret->total ? ret->total - used : 0;
+	ret->total = b->dock->pools[pool].total_bytes;
+	ret->free = ret->allocated < ret->total ? ret->total - ret->allocated : 0;
 	return 0;
 }
 
-/* The place that points to the volume, or to NULL. Called with the lock held. */
-static struct memory_volume **volume_place(struct backend *b, const char *id)
+/* Called with the lock held, as all that takes or gives a volume. */
+static int find_or_add(struct backend *b, const struct backend_volume *volume,
+		       struct memory_volume **ret, struct error *err)
 {
-	struct memory_volume **place = &b->volumes;
+	struct memory_volume *v = memory_table_find(&b->volumes, volume->id);
+	unsigned pool;
+	int rc = v ? 0 : find_pool(b, volume->pool, &pool, err);
 
-	while (*place && strcmp((*place)->id, id))
-		place = &(*place)->next;
-	return place;
-}
-
-static int add_volume(struct backend *b, const struct backend_volume *volume, struct error *err)
-{
-	const struct pool_conf *pool = find_pool(b, volume->pool);
-	struct memory_volume *v;
-
-	if (!pool)
-		return error_set(err, ENOENT, "pool %s is not in the configuration",
-				 volume->pool);
-	v = calloc(1, sizeof(*v));
-	if (!v)
-		return error_set(err, ENOMEM, "out of memory");
-	text_copy(v->id, sizeof(v->id), text_of(volume->id));
-	v->pool = pool;
-	v->size = volume->size_bytes;
-	v->next = b->volumes;
-	b->volumes = v;
+	if (rc)
+		return rc;
+	if (!v) {
+		v = memory_table_add(&b->volumes, volume->id);
+		if (!v)
+			return error_set(err, ENOMEM, "out of memory");
+		v->pool = pool;
+		v->size = volume->size_bytes;
+		b->used[pool] += v->size;
+	}
+	*ret = v;
 	return 0;
 }
 
 static int memory_provision(struct backend *b, const struct backend_volume *volume,
 			    struct error *err)
 {
+	struct memory_volume *v;
 	int rc = memory_fault(&b->faults, "provision", err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	if (!*volume_place(b, volume->id))
-		rc = add_volume(b, volume, err);
+	rc = find_or_add(b, volume, &v, err);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
 
-/* A volume of an earlier process is as good as one that was just provisioned. */
+static int grow_volume(struct backend *b, const struct backend_volume *volume,
+		       struct error *err)
+{
+	struct memory_volume *v;
+	int rc = find_or_add(b, volume, &v, err);
+
+	if (rc)
+		return rc;
+	if (v->size > volume->size_bytes)
+		return error_set(err, EINVAL, "volume %s does not shrink", volume->id);
+	b->used[v->pool] += volume->size_bytes - v->size;
+	v->size = volume->size_bytes;
+	return 0;
+}
+
 static int memory_extend(struct backend *b, const struct backend_volume *volume,
 			 struct error *err)
 {
-	struct memory_volume *v;
 	int rc = memory_fault(&b->faults, "extend", err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	v = *volume_place(b, volume->id);
-	if (!v)
-		rc = add_volume(b, volume, err);
-	else if (v->size > volume->size_bytes)
-		rc = error_set(err, EINVAL, "volume %s does not shrink", volume->id);
-	else
-		v->size = volume->size_bytes;
+	rc = grow_volume(b, volume, err);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
@@ -216,61 +193,42 @@ static int memory_extend(struct backend *b, const struct backend_volume *volume,
 static int memory_purge(struct backend *b, const struct backend_volume *volume,
 			struct error *err)
 {
-	struct memory_volume **place, *v;
+	struct memory_volume *v;
 	int rc = memory_fault(&b->faults, "purge", err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	place = volume_place(b, volume->id);
-	v = *place;
-	if (v)
-		*place = v->next;
-	pthread_mutex_unlock(&b->lock);
-	free(v);
-	return 0;
-}
-
-/* One export a host and volume, whatever its mode. Called with the lock held. */
-static struct memory_export **export_place(struct backend *b, const char *volume_id,
-					   const char *initiator)
-{
-	struct memory_export **place = &b->exports;
-
-	while (*place && (strcmp((*place)->volume_id, volume_id) ||
-			  strcmp((*place)->export_.initiator, initiator)))
-		place = &(*place)->next;
-	return place;
-}
-
-static int put_export(struct backend *b, const struct backend_volume *volume,
-		      const struct backend_export *export_, struct error *err)
-{
-	struct memory_export **place = export_place(b, volume->id, export_->initiator);
-
-	if (!*place) {
-		*place = calloc(1, sizeof(**place));
-		if (!*place)
-			return error_set(err, ENOMEM, "out of memory");
-		text_copy((*place)->volume_id, sizeof((*place)->volume_id),
-			  text_of(volume->id));
+	v = memory_table_find(&b->volumes, volume->id);
+	if (v) {
+		b->used[v->pool] -= v->size;
+		memory_table_remove(&b->volumes, v);
 	}
-	(*place)->export_ = *export_;
-	(*place)->export_.shard = 0;
-	explicit_bzero((*place)->export_.chap_secret, sizeof((*place)->export_.chap_secret));
+	pthread_mutex_unlock(&b->lock);
 	return 0;
+}
+
+static struct memory_export *find_export(struct backend *b, const struct backend_volume *volume,
+					 const struct backend_export *export_)
+{
+	struct memory_volume *v = memory_table_find(&b->volumes, volume->id);
+
+	return v ? *memory_export_place(v, export_->initiator) : NULL;
 }
 
 static int memory_export_(struct backend *b, const struct backend_volume *volume,
 			  const struct backend_export *export_, struct backend_connection *ret,
 			  struct error *err)
 {
+	struct memory_volume *v;
 	int rc = memory_fault(&b->faults, "export", err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	rc = put_export(b, volume, export_, err);
+	rc = find_or_add(b, volume, &v, err);
+	if (!rc && memory_export_put(v, export_))
+		rc = error_set(err, ENOMEM, "out of memory");
 	pthread_mutex_unlock(&b->lock);
 	if (rc)
 		return rc;
@@ -299,9 +257,9 @@ static int memory_probe(struct backend *b, const struct backend_volume *volume,
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	e = *export_place(b, volume->id, export_->initiator);
+	e = find_export(b, volume, export_);
 	if (e)
-		seen = e->export_.mode;
+		seen = (enum access_mode)e->mode;
 	pthread_mutex_unlock(&b->lock);
 	if (seen != export_->mode || memory_fault_wrong(&b->faults))
 		return error_set(err, EIO, "the probe of volume %s as %s did not see what was "
@@ -311,23 +269,29 @@ static int memory_probe(struct backend *b, const struct backend_volume *volume,
 }
 
 /* An export of the other mode is not this one: it stays. */
+static void remove_export(struct memory_volume *v, const struct backend_export *export_)
+{
+	struct memory_export **place = memory_export_place(v, export_->initiator), *e = *place;
+
+	if (!e || e->mode != export_->mode)
+		return;
+	*place = e->next;
+	free(e);
+}
+
 static int memory_unexport(struct backend *b, const struct backend_volume *volume,
 			   const struct backend_export *export_, struct error *err)
 {
-	struct memory_export **place, *e;
+	struct memory_volume *v;
 	int rc = memory_fault(&b->faults, "unexport", err);
 
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	place = export_place(b, volume->id, export_->initiator);
-	e = *place;
-	if (e && e->export_.mode == export_->mode)
-		*place = e->next;
-	else
-		e = NULL;
+	v = memory_table_find(&b->volumes, volume->id);
+	if (v)
+		remove_export(v, export_);
 	pthread_mutex_unlock(&b->lock);
-	free(e);
 	return 0;
 }
 
@@ -335,18 +299,13 @@ static int memory_unexport(struct backend *b, const struct backend_volume *volum
 static bool has_sessions(struct backend *b, const struct backend_volume *volume,
 			 const struct backend_export *export_)
 {
-	struct memory_faults *f = &b->faults;
+	unsigned version = memory_fault_version(&b->faults);
 	struct memory_export *e;
 	bool has;
 
 	pthread_mutex_lock(&b->lock);
-	e = *export_place(b, volume->id, export_->initiator);
-	pthread_mutex_lock(&f->lock);
-	has = e && e->export_.mode == export_->mode &&
-	      !(e->ended && e->ended_inode == f->inode &&
-		e->ended_mtime.tv_sec == f->mtime.tv_sec &&
-		e->ended_mtime.tv_nsec == f->mtime.tv_nsec);
-	pthread_mutex_unlock(&f->lock);
+	e = find_export(b, volume, export_);
+	has = e && e->mode == export_->mode && e->ended != version;
 	pthread_mutex_unlock(&b->lock);
 	return has;
 }
@@ -371,53 +330,50 @@ static int memory_end_sessions(struct backend *b, const struct backend_volume *v
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);
-	e = *export_place(b, volume->id, export_->initiator);
-	if (e) {
-		pthread_mutex_lock(&b->faults.lock);
-		e->ended = true;
-		e->ended_inode = b->faults.inode;
-		e->ended_mtime = b->faults.mtime;
-		pthread_mutex_unlock(&b->faults.lock);
-	}
+	e = find_export(b, volume, export_);
+	if (e)
+		e->ended = memory_fault_version(&b->faults);
 	pthread_mutex_unlock(&b->lock);
 	return 0;
 }
 
-/* Copies first: `fn` may call the driver. */
-static int copy_exports(struct backend *b, const char *volume_id, struct memory_export **ret,
-			size_t *ret_n)
+/*
+ * Copies the exports of the volume `id`, or of the `next` one behind it, as `fn` may call the
+ * driver. Stores which volume that was: "" if there is none.
+ */
+static int list_volume(struct backend *b, char *id, bool next, export_fn *fn, void *arg,
+		       struct error *err)
 {
+	_cleanup_free_ struct backend_export *list = NULL;
+	struct memory_volume *v;
 	size_t n = 0;
+	int rc;
 
-	for (struct memory_export *e = b->exports; e; e = e->next)
-		n++;
-	*ret = calloc(n + 1, sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	n = 0;
-	for (struct memory_export *e = b->exports; e; e = e->next)
-		if (!volume_id || !strcmp(volume_id, e->volume_id))
-			(*ret)[n++] = *e;
-	*ret_n = n;
-	return 0;
+	pthread_mutex_lock(&b->lock);
+	v = next ? memory_table_next(&b->volumes, id) : memory_table_find(&b->volumes, id);
+	text_copy(id, UUID_TEXT_SIZE, text_of(v ? v->id : ""));
+	rc = v ? memory_exports_copy(v, &list, &n) : 0;
+	pthread_mutex_unlock(&b->lock);
+	if (rc)
+		return error_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = fn(arg, id, &list[i]);
+	return rc;
 }
 
 static int memory_list_exports(struct backend *b, const char *volume_id, export_fn *fn,
 			       void *arg, struct error *err)
 {
-	_cleanup_free_ struct memory_export *list = NULL;
-	size_t n = 0;
+	char id[UUID_TEXT_SIZE] = "";
 	int rc = memory_fault(&b->faults, "list_exports", err);
 
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&b->lock);
-	rc = copy_exports(b, volume_id, &list, &n);
-	pthread_mutex_unlock(&b->lock);
-	if (rc)
-		return error_set(err, ENOMEM, "out of memory");
-	for (size_t i = 0; i < n && !rc; i++)
-		rc = fn(arg, list[i].volume_id, &list[i].export_);
+	if (volume_id)
+		text_copy(id, sizeof(id), text_of(volume_id));
+	do
+		rc = list_volume(b, id, !volume_id, fn, arg, err);
+	while (!rc && !volume_id && id[0]);
 	return rc;
 }
 

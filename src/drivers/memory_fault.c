@@ -17,7 +17,7 @@
 
 void memory_faults_init(struct memory_faults *f, const char *path)
 {
-	*f = (struct memory_faults){.path = path};
+	*f = (struct memory_faults){.path = path, .version = 1};
 	pthread_mutex_init(&f->lock, NULL);
 }
 
@@ -62,6 +62,7 @@ static void refresh(struct memory_faults *f)
 	if (st.st_ino == f->inode && st.st_size == f->size &&
 	    st.st_mtim.tv_sec == f->mtime.tv_sec && st.st_mtim.tv_nsec == f->mtime.tv_nsec)
 		return;
+	f->version++;
 	f->inode = st.st_ino;
 	f->size = st.st_size;
 	f->mtime = st.st_mtim;
@@ -167,6 +168,16 @@ bool memory_fault_restart(struct memory_faults *f)
 	f->restart = false;
 	pthread_mutex_unlock(&f->lock);
 	return restart;
+}
+
+unsigned memory_fault_version(struct memory_faults *f)
+{
+	unsigned version;
+
+	pthread_mutex_lock(&f->lock);
+	version = f->version;
+	pthread_mutex_unlock(&f->lock);
+	return version;
 }
 
 int memory_fault_sessions(struct memory_faults *f, const char *initiator, session_fn *fn,

@@ -34,7 +34,8 @@ struct memory_faults {
 	struct timespec mtime;
 	off_t size;
 	ino_t inode;
-	bool restart; /* to be taken by memory_fault_restart() */
+	unsigned version; /* 1 and up: grows whenever the file has changed */
+	bool restart;	  /* to be taken by memory_fault_restart() */
 	struct memory_rule *rules;
 	size_t n_rules;
 };
@@ -50,6 +51,9 @@ bool memory_fault_wrong(struct memory_faults *f);
 
 /* True once for each change of the file that contains `restart`. */
 bool memory_fault_restart(struct memory_faults *f);
+
+/* The file that the last call saw: another number, another content. Never 0. */
+unsigned memory_fault_version(struct memory_faults *f);
 
 /* The injected sessions of `initiator`, as in struct driver. */
 int memory_fault_sessions(struct memory_faults *f, const char *initiator, session_fn *fn,

@@ -300,7 +300,19 @@ two_detaches() {
 	within 5 test ! -e "$a/h2"
 }
 
-@test "killed at that very moment, it dies, and can be started again" {
+@test "killed at that very moment, it can be started again, over its dead mount" {
+	local pid
+	two_detaches
+	kill -9 "$(fs_pid)"
+	mv "$dir/pid" "$dir/pid.killed"
+	faults </dev/null
+	sleep 1 # what has not died by now hangs
+	fs_launch
+	within 15 is_served || { cat "$dir/log"; umount -f -l "$mnt"; return 1; }
+	mkdir -p "$mnt/volumes/$v"
+}
+
+@test "killed at that very moment, it dies" {
 	two_detaches
 	fs_kill
 	faults </dev/null

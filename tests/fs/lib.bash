@@ -154,7 +154,7 @@ fs_new() { # ATTACH_TIMEOUT
 }
 
 is_served() {
-	grep -q " $mnt fuse" /proc/self/mounts && [ -e "$mnt/version" ] &&
+	grep -q " $mnt fuse" /proc/self/mounts && timeout 2 cat "$mnt/version" &&
 		! grep -vqx available "$mnt"/docks/*/status
 }
 
