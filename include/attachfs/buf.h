@@ -24,6 +24,8 @@ void buf_free(struct buf *b);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_text(struct buf *b, struct text t);
 void buf_str(struct buf *b, const char *s);
+/* Adds it as part of one line of UTF-8: bytes that may not be there become '?'. */
+void buf_line(struct buf *b, struct text t);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Empties it and keeps the memory. */
 void buf_reset(struct buf *b);

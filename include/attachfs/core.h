@@ -17,7 +17,7 @@ struct note {
 	enum {
 		NOTE_ATTRS, /* what attachfs computes of ref.object, an object of `kind` */
 		NOTE_NODE,  /* the node itself, though users set it */
-		NOTE_ENTRY, /* the entry `name` of the directory `ref` */
+		NOTE_ENTRY, /* the entry `name` of the directory `ref` is gone */
 	} type;
 	struct ref ref;
 	enum kind kind;
@@ -62,7 +62,8 @@ struct node_stat {
 	struct inode_state inode;
 	int64_t ctime;
 	uint64_t size;
-	bool is_volatile; /* do not cache */
+	bool is_volatile; /* do not cache what it is */
+	bool is_fleeting; /* do not cache that it is: it may go without its directory being asked */
 };
 
 /* -ENOENT, -ENOTDIR */

@@ -40,6 +40,9 @@ struct text text_trim(struct text t);
 /* True for well-formed UTF-8 (RFC 3629) without NUL or other control characters than tab. */
 bool text_is_line(struct text t);
 
+/* Bytes of the character that `t` begins with, 0 if it may not be in such a line. */
+size_t text_character(struct text t);
+
 /* Compares like strcmp, shorter first on a common prefix. */
 int text_compare(struct text a, struct text b);
 

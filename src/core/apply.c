@@ -322,7 +322,7 @@ static int apply_dock_news(struct change *c, void *arg)
 	if (object.dock.status == news->status && text_equal(object.o.last_error, why))
 		return 0;
 	object.dock.status = news->status;
-	object.o.last_error = why;
+	change_set_error(c, &object, why);
 	rc = change_save(c, &object);
 	return rc ? rc
 		  : change_event(c,

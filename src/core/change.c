@@ -111,6 +111,42 @@ int change_add(struct change *c, union any *object)
 	return rc ? rc : change_save(c, object);
 }
 
+static int note_attachment(void *arg, const char *name, struct ref link)
+{
+	static const uint8_t defaults[] = {ATTACHMENT_INITIATOR, ATTACHMENT_IP,
+					   ATTACHMENT_OS_TYPE, ATTACHMENT_PLATFORM};
+	struct change *c = arg;
+
+	(void)name;
+	change_note_attrs(c, KIND_ATTACHMENT, link.object);
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+		change_note(c, &(struct note){.type = NOTE_NODE,
+					      .ref = {link.object, defaults[i]}});
+	return 0;
+}
+
+static int note_pool(void *arg, uint64_t number, struct text name)
+{
+	(void)name;
+	change_note_attrs(arg, KIND_POOL, number);
+	return 0;
+}
+
+/* Values of other objects that are computed from this one. */
+static int note_dependents(struct change *c, const union any *object)
+{
+	struct object_head parent;
+
+	if (object->o.kind == KIND_HOST)
+		return links_of_host.list(c->tx, &object->o, 0, note_attachment, c);
+	if (object->o.kind == KIND_DOCK)
+		return object_children(c->tx, (struct ref){object->o.number, DOCK_POOLS}, 0,
+				       note_pool, c);
+	if (object->o.kind == KIND_KEY && !object_get_head(c->tx, object->o.parent, &parent))
+		change_note_attrs(c, parent.kind, object->o.parent);
+	return 0;
+}
+
 int change_store(struct change *c, const union any *object)
 {
 	uint8_t room[8];
@@ -122,7 +158,15 @@ int change_store(struct change *c, const union any *object)
 			    buf_as_text(&record));
 	if (!rc)
 		change_note_attrs(c, object->o.kind, object->o.number);
-	return rc;
+	return rc ? rc : note_dependents(c, object);
+}
+
+void change_set_error(struct change *c, union any *object, struct text why)
+{
+	BUF_AUTO(line);
+
+	buf_line(&line, why);
+	object->o.last_error = line.len ? change_keep(c, buf_as_text(&line)) : TEXT_NONE;
 }
 
 int change_save(struct change *c, union any *object)
@@ -220,6 +264,8 @@ int change_delete(struct change *c, union any *object)
 
 	if (!rc)
 		rc = delete_keys(c, object);
+	if (!rc)
+		rc = note_dependents(c, object);
 	if (!rc)
 		rc = tx_delete(c->tx, TABLE_OBJECTS, number_key(room, object->o.number));
 	return rc;
@@ -325,17 +371,20 @@ int change_event(struct change *c, const char *event, struct ref ref, const char
 	BUF_AUTO(line);
 	BUF_AUTO(path);
 	BUF_AUTO(when);
+	BUF_AUTO(said);
 	_cleanup_free_ char *json = NULL;
 	json_t *object;
 
 	value_time.format(&c->now, &when);
+	if (detail)
+		buf_line(&said, text_of(detail));
 	if (ref.node)
 		core_path(c->tx, ref, &path);
-	if (buf_error(&path) || buf_error(&when))
+	if (buf_error(&path) || buf_error(&when) || buf_error(&said))
 		return -ENOMEM;
 	object = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "time", when.data, "event", event,
 			   "path", path.data, "uid", (json_int_t)c->intent->caller.uid, "pid",
-			   (json_int_t)c->intent->caller.pid, "detail", detail);
+			   (json_int_t)c->intent->caller.pid, "detail", said.data);
 	json = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
 	if (!json)

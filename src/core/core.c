@@ -274,7 +274,7 @@ static int note_refusal(struct change *c, struct intent *i)
 	rc = change_load(c, number, head.kind, &object);
 	if (rc)
 		return rc;
-	object.o.last_error = text_of(i->err.text);
+	change_set_error(c, &object, text_of(i->err.text));
 	return change_store(c, &object);
 }
 

@@ -53,6 +53,7 @@ int change_add(struct change *c, union any *object);
 /* Writes it back and notes what the kernel must forget; change_save() also sets `updated`. */
 int change_store(struct change *c, const union any *object);
 int change_save(struct change *c, union any *object);
+void change_set_error(struct change *c, union any *object, struct text why);
 /* Out of its container (name and order), keeping the record. */
 int change_unlink(struct change *c, union any *object);
 int change_link(struct change *c, union any *object, struct ref container, const char *name);

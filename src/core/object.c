@@ -193,7 +193,7 @@ static bool decode_raw(const struct node *node, struct text raw, union any *ret)
 {
 	struct text value = text_trim(raw);
 
-	if (!(node->flags & NODE_SETTABLE) || raw.n > VALUE_BYTES_MAX)
+	if (!(node->flags & NODE_SETTABLE) || raw.n > VALUE_BYTES_MAX + 1)
 		return false;
 	return !value.n || !node->value->parse(value, value_field(node, ret));
 }

@@ -87,7 +87,7 @@ static int settle_volume(struct change *c, struct outcome *o)
 	change_touch(c, &object, VOLUME_STATUS);
 	if (o->work->type == WORK_PURGE)
 		return purged(c, &object);
-	object.o.last_error = why(o);
+	change_set_error(c, &object, why(o));
 	if (o->result)
 		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
 	if (!rc)
@@ -163,7 +163,7 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	o->stale = rc == -ENOENT || (!rc && object.attachment.generation != o->work->generation);
 	if (rc || o->stale)
 		return o->stale ? 0 : rc;
-	object.o.last_error = why(o);
+	change_set_error(c, &object, why(o));
 	if (o->result)
 		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
 	if (!rc)
@@ -223,7 +223,7 @@ static int apply_postponed(struct change *c, void *arg)
 
 	if (rc || text_equal(object.o.last_error, why(o)))
 		return rc == -ENOENT ? 0 : rc;
-	object.o.last_error = why(o);
+	change_set_error(c, &object, why(o));
 	rc = change_save(c, &object);
 	return rc ? rc : change_event(c, "postponed", SELF(object.o.number), o->err->text);
 }

@@ -134,7 +134,12 @@ static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 
 	if (rc)
 		return rc;
-	*ret = (struct node_stat){.type = NODE_IS_DIR, .inode = head.inode, .ctime = head.updated};
+	*ret = (struct node_stat){
+		.type = NODE_IS_DIR,
+		.inode = head.inode,
+		.ctime = head.updated,
+		.is_fleeting = head.kind == KIND_ATTACHMENT,
+	};
 	return 0;
 }
 
@@ -196,6 +201,7 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
 	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
+	st.is_fleeting = node->type == NODE_LINK;
 	rc = stat_size(v, ref, node, &object, &st.size);
 	if (!rc)
 		*ret = st;

@@ -76,13 +76,16 @@ static int parse_size(struct text t, void *field)
 	uint64_t value = 0;
 	const char *unit;
 	unsigned shift = 0;
+	bool long_form = text_ends(t, "iB");
 	int rc;
 
-	if (text_ends(t, "iB"))
+	if (long_form)
 		t.n -= 2;
 	else if (text_ends(t, "B"))
 		t.n--;
 	unit = t.n ? strchr(units, t.p[t.n - 1] & ~0x20) : NULL;
+	if (long_form && (!unit || !*unit))
+		return -EINVAL;
 	if (unit && *unit) {
 		shift = 10 * (unsigned)(unit - units + 1);
 		t.n--;
@@ -177,7 +180,7 @@ static int parse_ip(struct text t, void *field)
 	char copy[INET6_ADDRSTRLEN];
 	struct in6_addr address;
 
-	if (!text_copy(copy, sizeof(copy), t) ||
+	if (!text_copy(copy, sizeof(copy), t) || strlen(copy) != t.n ||
 	    (inet_pton(AF_INET, copy, &address) != 1 && inet_pton(AF_INET6, copy, &address) != 1))
 		return -EINVAL;
 	*(struct text *)field = t;
@@ -189,7 +192,7 @@ static int parse_name(struct text t, void *field)
 	char name[NAME_BYTES_MAX + 2];
 
 	text_copy(name, sizeof(name), t);
-	if (check_name(name, NULL))
+	if (strlen(name) != t.n || check_name(name, NULL))
 		return -EINVAL;
 	*(struct text *)field = t;
 	return 0;

@@ -12,6 +12,7 @@
  * may close at once, while the thread that answered is still in the call: hence `users`.
  */
 struct file {
+	struct file *next, **link; /* in fs.files */
 	atomic_uint users;
 	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
@@ -32,6 +33,33 @@ static void file_put(struct file *f)
 	buf_free(&f->seen);
 	buf_free(&f->written);
 	free(f);
+}
+
+static void file_add(struct fs *fs, struct file *f)
+{
+	pthread_mutex_lock(&fs->files_lock);
+	f->next = fs->files;
+	f->link = &fs->files;
+	if (f->next)
+		f->next->link = &f->next;
+	fs->files = f;
+	pthread_mutex_unlock(&fs->files_lock);
+}
+
+static void file_remove(struct fs *fs, struct file *f)
+{
+	pthread_mutex_lock(&fs->files_lock);
+	*f->link = f->next;
+	if (f->next)
+		f->next->link = f->link;
+	pthread_mutex_unlock(&fs->files_lock);
+	file_put(f);
+}
+
+void files_free(struct fs *fs)
+{
+	while (fs->files)
+		file_remove(fs, fs->files);
 }
 
 static int open_file(struct view *v, struct ref ref, const struct fuse_file_info *fi,
@@ -83,6 +111,8 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 			rc = fill_entry(fs, &v, ref, &entry);
 		view_end(&v);
 	}
+	if (f)
+		file_add(fs, f);
 	fi->fh = (uintptr_t)f;
 	fi->direct_io = 1;
 	fi->noflush = 1;
@@ -93,7 +123,7 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 	else
 		rc = created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi);
 	if (rc && f)
-		file_put(f); /* refused or interrupted: there will be no release */
+		file_remove(fs, f); /* refused or interrupted: there will be no release */
 }
 
 static void reply_queried(struct request *r)
@@ -304,6 +334,6 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (f->truncated && !f->tried)
 		clear_if_text(req, ref_of(ino), &f->opener);
-	file_put(f);
+	file_remove(fs_of(req), f);
 	fuse_reply_err(req, 0);
 }

@@ -28,6 +28,9 @@ struct fs {
 	struct note_list *first, **last;
 	bool stopping;
 
+	pthread_mutex_t files_lock; /* protects `files` */
+	struct file *files;	    /* all that are open: nobody closes them at the end */
+
 	_Atomic uint64_t known[KNOWN_BITS / 64];
 };
 
@@ -94,6 +97,9 @@ void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char 
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi);
+
+/* Frees what is still open when the session is over. */
+void files_free(struct fs *fs);
 
 /* request.c: a FUSE request that became an intent */
 struct request {

@@ -7,8 +7,10 @@
 #include "fs.h"
 
 /*
- * Why a thread: dropping a name takes the directory's lock, which a request that waits
- * may hold. Why the bits: a change touches every computed value of an object, but the kernel
+ * Names are never dropped from here: that takes the directory's lock in the kernel, which a
+ * rmdir that waits for its backend holds, and whose end may never come if we are killed
+ * meanwhile. Names that go by themselves are not cached instead (fill_entry()).
+ * Why a thread: the kernel may be slow to listen, commits are not. Why the bits: a change touches every computed value of an object, but the kernel
  * holds few of them, and each notification is a system call. A bit is set before the
  * attributes are read for the kernel and cleared before it is told to drop them, so none
  * is missed; two inodes sharing a bit only cost a call.
@@ -63,7 +65,7 @@ static bool is_computed(enum kind kind, uint8_t node)
 static bool concerns_kernel(struct fs *fs, const struct note *note)
 {
 	if (note->type != NOTE_ATTRS)
-		return note->type == NOTE_ENTRY || is_known(fs, ino_of(note->ref));
+		return note->type == NOTE_NODE && is_known(fs, ino_of(note->ref));
 	for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
 		if (is_computed(note->kind, node) &&
 		    is_known(fs, ino_of((struct ref){note->ref.object, node})))
@@ -84,8 +86,6 @@ static void tell(struct fs *fs, const struct note *note)
 		forget_attributes(fs, ino_of(note->ref));
 		return;
 	case NOTE_ENTRY:
-		fuse_lowlevel_notify_inval_entry(fs->session, ino_of(note->ref), note->name,
-						 strlen(note->name));
 		return;
 	}
 }

@@ -54,7 +54,7 @@ int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_
 		return rc;
 	*ret = (struct fuse_entry_param){
 		.ino = ino_of(ref),
-		.entry_timeout = TIMEOUT_SECONDS,
+		.entry_timeout = st.is_fleeting ? 0 : TIMEOUT_SECONDS,
 		.attr_timeout = st.is_volatile ? 0 : TIMEOUT_SECONDS,
 	};
 	fill_stat(ref, &st, &ret->attr);

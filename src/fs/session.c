@@ -93,6 +93,7 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	if (!fs)
 		return error_set(err, ENOMEM, "out of memory");
 	fs->core = core;
+	pthread_mutex_init(&fs->files_lock, NULL);
 	fuse_set_log_func(log_fuse);
 	rc = make_session(fs, options, err);
 	if (!rc) {
@@ -148,5 +149,7 @@ void fs_free(struct fs *fs)
 	fs_unmount(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
+	files_free(fs);
+	pthread_mutex_destroy(&fs->files_lock);
 	free(fs);
 }

@@ -90,6 +90,13 @@ static int take_lock(struct store *store, const char *path, struct error *err)
 	return 0;
 }
 
+/* LMDB's own codes are negative: what is there is not, or no longer, one of its files. */
+static int cannot_open(const char *path, int rc, struct error *err)
+{
+	return error_set(err, rc < 0 ? EINVAL : rc, "%s: cannot open the state%s: %s", path,
+			 rc < 0 ? ", which is left as it is" : "", mdb_strerror(rc));
+}
+
 static int open_tables(struct store *store, MDB_txn *txn, bool create)
 {
 	for (int i = 0; i < TABLES; i++) {
@@ -112,7 +119,7 @@ static int check_format(struct store *store, const char *path, bool read_only, s
 	bool fresh;
 
 	if (rc)
-		return error_set(err, -store_errno(rc), "%s: %s", path, mdb_strerror(rc));
+		return cannot_open(path, rc, err);
 	mdb_env_stat(store->env, &stat);
 	fresh = !stat.ms_entries && !read_only;
 	rc = open_tables(store, txn, fresh);
@@ -154,8 +161,7 @@ static int open_environment(struct store *store, const char *path, uint64_t map_
 	if (!rc)
 		rc = mdb_env_get_fd(store->env, &fd);
 	if (rc)
-		return error_set(err, -store_errno(rc), "%s: cannot open the state: %s", path,
-				 mdb_strerror(rc));
+		return cannot_open(path, rc, err);
 	/* LMDB leaves its data file open across exec; a spawned target must not hold it. */
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return check_format(store, path, read_only, err);

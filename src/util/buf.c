@@ -56,6 +56,17 @@ void buf_str(struct buf *b, const char *s)
 	buf_add(b, s, strlen(s));
 }
 
+void buf_line(struct buf *b, struct text t)
+{
+	while (t.n) {
+		size_t n = text_character(t);
+
+		buf_add(b, n ? t.p : "?", n ? n : 1);
+		t.p += n ? n : 1;
+		t.n -= n ? n : 1;
+	}
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
 	va_list ap;

@@ -47,15 +47,24 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 	return 0;
 }
 
+size_t text_character(struct text t)
+{
+	const unsigned char *p = (const unsigned char *)t.p;
+
+	if (!t.n || (*p < 0x20 && *p != '\t') || *p == 0x7f)
+		return 0;
+	return utf8_length(p, t.n);
+}
+
 bool text_is_line(struct text t)
 {
-	for (size_t i = 0; i < t.n;) {
-		const unsigned char *p = (const unsigned char *)t.p + i;
-		size_t length = utf8_length(p, t.n - i);
+	while (t.n) {
+		size_t length = text_character(t);
 
-		if (!length || (*p < 0x20 && *p != '\t') || *p == 0x7f)
+		if (!length)
 			return false;
-		i += length;
+		t.p += length;
+		t.n -= length;
 	}
 	return true;
 }

@@ -69,8 +69,6 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 		rc = check_sessions(d, w, &other, err);
 	if (!rc && w->switches) {
 		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
-		if (rc && !is_passing(rc))
-			core_answer(d->core, w, rc, err);
 		if (rc) /* what is there is still the old mode: tried again until it is not */
 			return rc;
 	}
@@ -98,11 +96,7 @@ static int detach(struct dock_worker *d, const struct work *w, struct error *err
 		rc = d->driver->unexport(d->backend, &w->volume, &w->want, err);
 	if (!rc)
 		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
-	if (!rc)
-		return core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
-	if (!is_passing(rc))
-		core_answer(d->core, w, rc, err);
-	return rc;
+	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
 }
 
 /* The bytes are worth trying for until they are gone. */
@@ -144,6 +138,8 @@ static int run_work(struct dock_worker *d, const struct work *w)
 	}
 	if (rc && err.code)
 		core_postpone(d->core, w, &err);
+	if (rc && !is_passing(rc))
+		core_answer(d->core, w, rc, &err);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "attachfs/clock.h"
 #include "attachfs/log.h"
@@ -46,14 +47,17 @@ static void read_usage(struct dock_worker *d)
 	}
 }
 
-static bool open_backend(struct dock_worker *d)
+/* `last` is what was said of the last failure: the same again is not worth a line. */
+static bool open_backend(struct dock_worker *d, struct error *last)
 {
 	struct error err = {0};
 	struct backend *backend;
 
 	if (d->driver->open(d->conf, d->worker->conf->state, &backend, &err)) {
 		core_dock_status(d->core, d->number, DOCK_UNAVAILABLE, &err);
-		log_warning("dock %s: %s", d->conf->name, err.text);
+		if (strcmp(err.text, last->text))
+			log_warning("dock %s: %s", d->conf->name, err.text);
+		*last = err;
 		return false;
 	}
 	pthread_mutex_lock(&d->lock);
@@ -108,10 +112,11 @@ void *supervise(void *arg)
 {
 	struct dock_worker *d = arg;
 	bool served = false, running = true;
+	struct error last = {0};
 	uint64_t epoch = 0;
 
 	for (unsigned ticks = 1; running; ticks++) {
-		if (d->backend || open_backend(d))
+		if (d->backend || open_backend(d, &last))
 			tick(d, ticks, &epoch, &served);
 		if (!d->ready)
 			tell_ready(d);
