@@ -404,6 +404,23 @@ static void test_failed_attach_disturbs_nobody(void **state)
 	fixture_expect(f, "volumes/v/attachments/i/connection/target_iqn", "");
 }
 
+/* A backend that did more than it said must not find an old secret valid. */
+static void test_every_attempt_has_its_own_secret(void **state)
+{
+	struct fixture *f = *state;
+	struct work first, second;
+
+	bring(f, "h", ATTACHING);
+	assert_true(fixture_work(f, "v", "h", &first));
+	assert_int_equal(fixture_settle(f, &first, -EIO, "no"), 0);
+	fixture_begin_write(f, HERE "/mode", "rw\n");
+	fixture_await(f, HERE "/status", "attaching\n");
+	assert_true(fixture_work(f, "v", "h", &second));
+	assert_string_not_equal(first.want.chap_user, second.want.chap_user);
+	assert_string_not_equal(first.want.chap_secret, second.want.chap_secret);
+	assert_int_equal(strlen(second.want.chap_secret), 32);
+}
+
 static void test_late_result_is_ignored(void **state)
 {
 	struct fixture *f = *state;
@@ -608,6 +625,7 @@ int main(void)
 		WITH_PARTIES(test_failed_provision),
 		WITH_PARTIES(test_failed_grow),
 		WITH_PARTIES(test_failed_attach_disturbs_nobody),
+		WITH_PARTIES(test_every_attempt_has_its_own_secret),
 		WITH_PARTIES(test_late_result_is_ignored),
 		WITH_PARTIES(test_overtaken_attach_is_no_success),
 		WITH_PARTIES(test_overtaken_provision_is_no_success),
