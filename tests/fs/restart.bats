@@ -216,19 +216,6 @@ seen() {
 	snapshot | diff "$BATS_TEST_TMPDIR/before" -
 }
 
-@test "tgtd is killed: every designator of the LUN is as before" {
-	local before
-	new_volume vol ssd:fast 16M true
-	attach vol h1 rw
-	creds vol h1
-	before=$(host login)
-	kill -9 "$(tgtd_pid)"
-	within 10 host login
-	echo "$before"
-	host login
-	[ "$(host login)" = "$before" ]
-}
-
 @test "a detached host does not return by way of a restarted tgtd" {
 	new_volume vol ssd:fast 16M true
 	attach vol h1 rw
