@@ -447,11 +447,10 @@ int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void 
 		if (!err->code)
 			error_set(err, -rc, "%s", strerror(-rc));
 	}
-	if (!rc && core->hooks.changed && own.intent.n_notes)
-		core->hooks.changed(core->hooks.arg, own.intent.notes, own.intent.n_notes);
-	if (!rc && core->hooks.kick && own.intent.kick_volume)
-		core->hooks.kick(core->hooks.kick_arg, own.intent.kick_dock, own.intent.kick_volume,
-				 KICK_WORK);
+	if (!rc)
+		core_tell(core, own.intent.notes, own.intent.n_notes);
+	if (!rc && own.intent.kick_volume)
+		core_kick(core, own.intent.kick_dock, own.intent.kick_volume, KICK_WORK);
 	free(own.intent.notes);
 	return rc;
 }

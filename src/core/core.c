@@ -34,6 +34,7 @@ int core_open(struct store *store, const struct conf *conf, struct core **ret, s
 		return error_set(err, ENOMEM, "out of memory");
 	core->store = store;
 	core->conf = conf;
+	pthread_rwlock_init(&core->hooks_lock, NULL);
 	rc = observed_open(&core->observed);
 	if (!rc)
 		rc = waiters_start(core);
@@ -55,12 +56,45 @@ void core_close(struct core *core)
 		return;
 	core_stop_waiting(core);
 	observed_close(core->observed);
+	pthread_rwlock_destroy(&core->hooks_lock);
 	free(core);
 }
 
 void core_set_hooks(struct core *core, const struct core_hooks *hooks)
 {
+	pthread_rwlock_wrlock(&core->hooks_lock);
 	core->hooks = *hooks;
+	pthread_rwlock_unlock(&core->hooks_lock);
+}
+
+void core_tell(struct core *core, const struct note *notes, size_t n)
+{
+	pthread_rwlock_rdlock(&core->hooks_lock);
+	if (n && core->hooks.changed)
+		core->hooks.changed(core->hooks.arg, notes, n);
+	pthread_rwlock_unlock(&core->hooks_lock);
+}
+
+bool core_kick(struct core *core, uint64_t dock, uint64_t volume, enum kick what)
+{
+	bool there;
+
+	pthread_rwlock_rdlock(&core->hooks_lock);
+	there = core->hooks.kick;
+	if (there)
+		core->hooks.kick(core->hooks.kick_arg, dock, volume, what);
+	pthread_rwlock_unlock(&core->hooks_lock);
+	return there;
+}
+
+bool core_is_worked(struct core *core)
+{
+	bool there;
+
+	pthread_rwlock_rdlock(&core->hooks_lock);
+	there = core->hooks.kick;
+	pthread_rwlock_unlock(&core->hooks_lock);
+	return there;
 }
 
 struct store *core_store(struct core *core)
@@ -288,13 +322,6 @@ static void intent_refused(struct tx *tx, struct mutation *m)
 	change_run(i, tx, note_refusal);
 }
 
-static void tell(struct core *core, struct note *notes, size_t n)
-{
-	if (n && core->hooks.changed)
-		core->hooks.changed(core->hooks.arg, notes, n);
-	free(notes);
-}
-
 /* Answering may free the intent, so what comes after it is taken out first. */
 static void intent_done(struct mutation *m)
 {
@@ -310,9 +337,10 @@ static void intent_done(struct mutation *m)
 		waiters_add(core, i);
 	else
 		i->answer(i, m->result);
-	if (volume && core->hooks.kick)
-		core->hooks.kick(core->hooks.kick_arg, dock, volume, KICK_WORK);
-	tell(core, notes, n);
+	if (volume)
+		core_kick(core, dock, volume, KICK_WORK);
+	core_tell(core, notes, n);
+	free(notes);
 }
 
 void core_submit(struct core *core, struct intent *intent)

@@ -23,7 +23,8 @@ struct observed;
 struct core {
 	struct store *store;
 	const struct conf *conf;
-	struct core_hooks hooks;
+	pthread_rwlock_t hooks_lock; /* held while a hook is called, so that none outlives */
+	struct core_hooks hooks;     /* those it belongs to */
 	struct waiters waiters;
 	struct observed *observed;
 };
@@ -86,6 +87,12 @@ int change_run(struct intent *intent, struct tx *tx,
 /* Runs `apply` as a mutation of attachfs itself and waits until it is durable. */
 int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
 	     struct error *err);
+
+/* core.c: the hooks, if there are any */
+void core_tell(struct core *core, const struct note *notes, size_t n);
+/* False if nobody works. */
+bool core_kick(struct core *core, uint64_t dock, uint64_t volume, enum kick what);
+bool core_is_worked(struct core *core);
 
 /* set.c */
 int set_attribute(struct change *c, struct ref ref, struct text value);

@@ -188,7 +188,7 @@ void core_query(struct core *core, struct intent *intent)
 {
 	uint64_t volume, dock;
 
-	if (!core->hooks.kick || !find_dock(core, intent->subject.object, &volume, &dock)) {
+	if (!core_is_worked(core) || !find_dock(core, intent->subject.object, &volume, &dock)) {
 		intent->answer(intent, 0);
 		return;
 	}
@@ -196,5 +196,5 @@ void core_query(struct core *core, struct intent *intent)
 	intent->wait_object = QUERY_OF(intent->subject.object);
 	intent->wait_ms = core->conf->detach_timeout_ms;
 	waiters_add(core, intent);
-	core->hooks.kick(core->hooks.kick_arg, dock, volume, KICK_SESSIONS);
+	core_kick(core, dock, volume, KICK_SESSIONS);
 }

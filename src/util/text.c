@@ -81,14 +81,14 @@ bool text_starts(struct text t, const char *prefix)
 {
 	size_t n = strlen(prefix);
 
-	return t.n >= n && !memcmp(t.p, prefix, n);
+	return !n || (t.n >= n && !memcmp(t.p, prefix, n));
 }
 
 bool text_ends(struct text t, const char *suffix)
 {
 	size_t n = strlen(suffix);
 
-	return t.n >= n && !memcmp(t.p + t.n - n, suffix, n);
+	return !n || (t.n >= n && !memcmp(t.p + t.n - n, suffix, n));
 }
 
 int text_to_u64(struct text t, uint64_t *ret)

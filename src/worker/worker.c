@@ -316,9 +316,9 @@ void worker_close(struct worker *w)
 {
 	if (!w)
 		return;
+	core_set_hooks(w->core, &(struct core_hooks){0}); /* nobody kicks us any more */
 	for (size_t i = 0; i < w->n_docks; i++)
 		stop_dock(&w->docks[i]);
-	core_set_hooks(w->core, &(struct core_hooks){0});
 	pthread_cond_destroy(&w->ready);
 	pthread_mutex_destroy(&w->lock);
 	free(w->docks);
