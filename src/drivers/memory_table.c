@@ -152,8 +152,8 @@ static struct memory_export *new_export(const struct backend_export *export_)
 
 int memory_export_put(struct memory_volume *v, const struct backend_export *export_)
 {
-	struct memory_export **place = memory_export_place(v, export_->initiator), *old = *place;
-	struct memory_export *e = new_export(export_);
+	struct memory_export **place = memory_export_place(v, export_->initiator);
+	struct memory_export *e = new_export(export_), *old = *place;
 
 	if (!e)
 		return -ENOMEM;
@@ -176,7 +176,8 @@ void memory_exports_free(struct memory_volume *v)
 	}
 }
 
-int memory_exports_copy(const struct memory_volume *v, struct backend_export **ret, size_t *ret_n)
+int memory_exports_copy(const struct memory_volume *v, struct backend_export **ret,
+			size_t *ret_n)
 {
 	const struct memory_export *e;
 	struct backend_export *to;

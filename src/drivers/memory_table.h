@@ -49,6 +49,7 @@ int memory_export_put(struct memory_volume *v, const struct backend_export *expo
 void memory_exports_free(struct memory_volume *v);
 
 /* All of the volume as list_exports() tells them, in an array that the caller frees. */
-int memory_exports_copy(const struct memory_volume *v, struct backend_export **ret, size_t *ret_n);
+int memory_exports_copy(const struct memory_volume *v, struct backend_export **ret,
+			size_t *ret_n);
 
 #endif
