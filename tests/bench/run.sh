@@ -51,7 +51,7 @@ configure() { # NAME STATE_FOLDER
 	END
 }
 
-# Many docks, because the memory driver looks through a dock's exports one by one.
+# Many docks, as a large installation has them: each brings its own queue and threads.
 memory_docks() { # NAME COUNT
 	local i
 	for ((i = 0; i < $2; i++)); do
