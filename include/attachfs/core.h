@@ -215,9 +215,6 @@ void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
  * Answers those who asked; with `result` -errno they get that. */
 void core_sessions_set(struct core *core, uint64_t attachment, int result, struct text lines);
 
-/* A line in the audit log that is not part of a change. */
-void core_event(struct core *core, const char *event, const char *message);
-
 /* Every record as JSON lines, without secrets, onto `out`. */
 int core_dump(struct store *store, int (*line)(void *arg, struct text json), void *arg);
 

@@ -361,21 +361,3 @@ void core_flush(struct core *core)
 {
 	core_run(core, nothing, NULL, NULL);
 }
-
-struct event {
-	const char *event, *message;
-};
-
-static int add_event(struct change *c, void *arg)
-{
-	const struct event *e = arg;
-
-	return change_event(c, e->event, (struct ref){0}, e->message);
-}
-
-void core_event(struct core *core, const char *event, const char *message)
-{
-	struct event e = {event, message};
-
-	core_run(core, add_event, &e, NULL);
-}
