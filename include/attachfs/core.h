@@ -17,11 +17,9 @@ struct note {
 	enum {
 		NOTE_ATTRS, /* what attachfs computes of ref.object, an object of `kind` */
 		NOTE_NODE,  /* the node itself, though users set it */
-		NOTE_ENTRY, /* the entry `name` of the directory `ref` is gone */
 	} type;
 	struct ref ref;
 	enum kind kind;
-	char name[2 * NAME_BYTES_MAX + 2];
 };
 
 enum kick {

@@ -360,6 +360,7 @@ enum volume_node {
 	VOLUME_SIZE_BEFORE,
 	VOLUME_GENERATION,
 	VOLUME_LINK,
+	VOLUME_NODES
 };
 enum attachment_node {
 	ATTACHMENT_MODE = 2,

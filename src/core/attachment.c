@@ -219,13 +219,8 @@ int attachment_set_mode(struct change *c, union any *now, const union any *befor
 int attachment_detached(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
-	union any volume;
-	int rc = object_get_kind(c->tx, a->o.parent, KIND_VOLUME, &volume);
+	int rc = volume_touch(c, a->o.parent);
 
-	if (rc)
-		return rc;
-	link_forget(c, a, volume.o.name);
-	rc = volume_touch(c, a->o.parent);
 	if (!rc)
 		rc = link_remove_attachment(c, a);
 	return rc ? rc : change_delete(c, object);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The only ways to alter records: load, save, link, unlink, delete, and what a change leaves. */
+/* The only ways to alter records: load, save, link, unlink, delete. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <uuid.h>
 
-#include <jansson.h>
-
-#include "attachfs/cleanup.h"
 #include "attachfs/clock.h"
 #include "core.h"
 
@@ -111,42 +107,6 @@ int change_add(struct change *c, union any *object)
 	return rc ? rc : change_save(c, object);
 }
 
-static int note_attachment(void *arg, const char *name, struct ref link)
-{
-	static const uint8_t defaults[] = {ATTACHMENT_INITIATOR, ATTACHMENT_IP,
-					   ATTACHMENT_OS_TYPE, ATTACHMENT_PLATFORM};
-	struct change *c = arg;
-
-	(void)name;
-	change_note_attrs(c, KIND_ATTACHMENT, link.object);
-	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
-		change_note(c, &(struct note){.type = NOTE_NODE,
-					      .ref = {link.object, defaults[i]}});
-	return 0;
-}
-
-static int note_pool(void *arg, uint64_t number, struct text name)
-{
-	(void)name;
-	change_note_attrs(arg, KIND_POOL, number);
-	return 0;
-}
-
-/* Values of other objects that are computed from this one. */
-static int note_dependents(struct change *c, const union any *object)
-{
-	struct object_head parent;
-
-	if (object->o.kind == KIND_HOST)
-		return links_of_host.list(c->tx, &object->o, 0, note_attachment, c);
-	if (object->o.kind == KIND_DOCK)
-		return object_children(c->tx, (struct ref){object->o.number, DOCK_POOLS}, 0,
-				       note_pool, c);
-	if (object->o.kind == KIND_KEY && !object_get_head(c->tx, object->o.parent, &parent))
-		change_note_attrs(c, parent.kind, object->o.parent);
-	return 0;
-}
-
 int change_store(struct change *c, const union any *object)
 {
 	uint8_t room[8];
@@ -158,7 +118,7 @@ int change_store(struct change *c, const union any *object)
 			    buf_as_text(&record));
 	if (!rc)
 		change_note_attrs(c, object->o.kind, object->o.number);
-	return rc ? rc : note_dependents(c, object);
+	return rc ? rc : change_note_dependents(c, object);
 }
 
 void change_set_error(struct change *c, union any *object, struct text why)
@@ -220,11 +180,7 @@ int change_unlink(struct change *c, union any *object)
 
 	make_place_keys(&k, container, object->o.name, object->o.number);
 	rc = tx_delete(c->tx, TABLE_NAMES, k.by_name);
-	if (!rc)
-		rc = tx_delete(c->tx, TABLE_CHILDREN, k.by_number);
-	if (!rc)
-		change_note_entry(c, container, object->o.name);
-	return rc;
+	return rc ? rc : tx_delete(c->tx, TABLE_CHILDREN, k.by_number);
 }
 
 static int first_child(void *arg, uint64_t number, struct text name)
@@ -265,7 +221,7 @@ int change_delete(struct change *c, union any *object)
 	if (!rc)
 		rc = delete_keys(c, object);
 	if (!rc)
-		rc = note_dependents(c, object);
+		rc = change_note_dependents(c, object);
 	if (!rc)
 		rc = tx_delete(c->tx, TABLE_OBJECTS, number_key(room, object->o.number));
 	return rc;
@@ -303,97 +259,6 @@ int change_set_raw(struct change *c, union any *object, uint8_t number, const ch
 	a->raw = kept;
 	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0));
 	return 0;
-}
-
-void change_note(struct change *c, const struct note *note)
-{
-	struct intent *i = c->intent;
-
-	if (i->n_notes == i->notes_size) {
-		size_t size = i->notes_size ? 2 * i->notes_size : 4;
-		struct note *notes = realloc(i->notes, size * sizeof(*notes));
-
-		if (!notes)
-			return; /* the kernel forgets by itself after its timeout */
-		i->notes = notes;
-		i->notes_size = size;
-	}
-	i->notes[i->n_notes++] = *note;
-}
-
-void change_note_attrs(struct change *c, enum kind kind, uint64_t number)
-{
-	change_note(c, &(struct note){.type = NOTE_ATTRS, .ref = SELF(number), .kind = kind});
-}
-
-void change_note_entry(struct change *c, struct ref dir, const char *name)
-{
-	struct note note = {.type = NOTE_ENTRY, .ref = dir};
-
-	text_copy(note.name, sizeof(note.name), text_of(name));
-	change_note(c, &note);
-}
-
-void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms)
-{
-	c->intent->wait_object = object;
-	c->intent->wait_generation = generation;
-	c->intent->wait_ms = ms;
-}
-
-static struct text unsettled_key(uint8_t room[16], uint64_t volume, uint64_t object)
-{
-	key_u64(room, volume);
-	key_u64(room + 8, object);
-	return (struct text){(char *)room, 16};
-}
-
-int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object)
-{
-	uint8_t room[16];
-
-	c->intent->kick_dock = dock;
-	c->intent->kick_volume = volume;
-	return tx_put(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object), TEXT_NONE);
-}
-
-int change_settled(struct change *c, uint64_t volume, uint64_t object)
-{
-	uint8_t room[16];
-	int rc = tx_delete(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object));
-
-	return rc == -ENOENT ? 0 : rc;
-}
-
-/* One line of JSON: when, what, where, who, and what there is to say about it. */
-int change_event(struct change *c, const char *event, struct ref ref, const char *detail)
-{
-	BUF_AUTO(line);
-	BUF_AUTO(path);
-	BUF_AUTO(when);
-	BUF_AUTO(said);
-	_cleanup_free_ char *json = NULL;
-	json_t *object;
-
-	value_time.format(&c->now, &when);
-	if (detail)
-		buf_line(&said, text_of(detail));
-	if (ref.node)
-		core_path(c->tx, ref, &path);
-	if (buf_error(&path) || buf_error(&when) || buf_error(&said))
-		return -ENOMEM;
-	object = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "time", when.data, "event", event,
-			   "path", path.data, "uid", (json_int_t)c->intent->caller.uid, "pid",
-			   (json_int_t)c->intent->caller.pid, "detail", said.data);
-	json = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	json_decref(object);
-	if (!json)
-		return -ENOMEM;
-	buf_str(&line, json);
-	buf_str(&line, "\n");
-	if (line.len > EVENT_BYTES_MAX)
-		return -EMSGSIZE;
-	return buf_error(&line) ?: tx_event_add(c->tx, buf_as_text(&line));
 }
 
 int change_run(struct intent *intent, struct tx *tx,

@@ -66,21 +66,25 @@ void change_touch(struct change *c, union any *object, uint8_t node);
 int change_set_raw(struct change *c, union any *object, uint8_t node, const char *raw);
 /* A copy that lives as long as the change. */
 struct text change_keep(struct change *c, struct text t);
+
+/* trail.c: what a change leaves beside its records. */
 int change_event(struct change *c, const char *event, struct ref ref, const char *detail);
 void change_note(struct change *c, const struct note *note);
 void change_note_attrs(struct change *c, enum kind kind, uint64_t number);
-void change_note_entry(struct change *c, struct ref dir, const char *name);
+/* Values of other objects that are computed from this one. */
+int change_note_dependents(struct change *c, const union any *object);
 /* The request is answered when `object` has settled in `generation`. */
 void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms);
 /* Marks the object as work for the worker of `dock`, or as settled. */
 int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object);
 int change_settled(struct change *c, uint64_t volume, uint64_t object);
+
 static inline struct intent *intent_of(struct mutation *m)
 {
 	return (struct intent *)((char *)m - offsetof(struct intent, mutation));
 }
 
-/* Calls `apply` with a change for `intent` in the writer's transaction. */
+/* change.c: calls `apply` with a change for `intent` in the writer's transaction. */
 int change_run(struct intent *intent, struct tx *tx,
 	       int (*apply)(struct change *c, struct intent *intent));
 
@@ -155,8 +159,12 @@ int link_add_attachment(struct change *c, const struct attachment *a);
 int link_remove_attachment(struct change *c, const struct attachment *a);
 int link_add_pool(struct change *c, const struct volume *v);
 int link_remove_pool(struct change *c, const struct volume *v);
-/* The kernel must forget the symlinks to this attachment of the volume named so. */
-void link_forget(struct change *c, const struct attachment *a, const char *volume);
+
+/* volume.c, volume_rows.c */
+extern const struct node volume_nodes[VOLUME_NODES];
+int volume_set_size(struct change *c, union any *now, const union any *before);
+int volume_set_multiattach(struct change *c, union any *now, const union any *before);
+int volume_set_max_writers(struct change *c, union any *now, const union any *before);
 
 /* attachment.c, attachment_rows.c */
 extern const char *const attachment_status_names[];

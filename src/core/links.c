@@ -206,11 +206,10 @@ int link_add_pool(struct change *c, const struct volume *v)
 
 int link_remove_pool(struct change *c, const struct volume *v)
 {
-	struct ref dir = {v->pool, POOL_VOLUMES};
 	uint8_t room[17];
 
-	change_note_entry(c, dir, v->o.name);
-	return tx_delete(c->tx, TABLE_CHILDREN, child_key(room, dir, v->o.number));
+	return tx_delete(c->tx, TABLE_CHILDREN,
+			 child_key(room, (struct ref){v->pool, POOL_VOLUMES}, v->o.number));
 }
 
 int link_add_attachment(struct change *c, const struct attachment *a)
@@ -232,15 +231,4 @@ int link_remove_attachment(struct change *c, const struct attachment *a)
 
 	return rc ? rc
 		  : tx_delete(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number));
-}
-
-void link_forget(struct change *c, const struct attachment *a, const char *volume)
-{
-	char name[2 * NAME_BYTES_MAX + 2];
-	uint64_t host;
-
-	snprintf(name, sizeof(name), "%s@%s", volume, a->o.name);
-	change_note_entry(c, (struct ref){ROOT_OBJECT, ROOT_ATTACHMENTS}, name);
-	if (!object_find(c->tx, (struct ref){ROOT_OBJECT, ROOT_HOSTS}, text_of(a->o.name), &host))
-		change_note_entry(c, (struct ref){host, HOST_ATTACHMENTS}, volume);
 }

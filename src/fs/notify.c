@@ -10,10 +10,11 @@
  * Names are never dropped from here: that takes the directory's lock in the kernel, which a
  * rmdir that waits for its backend holds, and whose end may never come if we are killed
  * meanwhile. Names that go by themselves are not cached instead (fill_entry()).
- * Why a thread: the kernel may be slow to listen, commits are not. Why the bits: a change touches every computed value of an object, but the kernel
- * holds few of them, and each notification is a system call. A bit is set before the
- * attributes are read for the kernel and cleared before it is told to drop them, so none
- * is missed; two inodes sharing a bit only cost a call.
+ * Why a thread: the kernel may be slow to listen, commits are not.
+ * Why the bits: a change touches every computed value of an object, but the kernel holds
+ * few of them, and each notification is a system call. A bit is set before the attributes
+ * are read for the kernel and cleared before it is told to drop them, so none is missed;
+ * two inodes sharing a bit only cost a call.
  */
 struct note_list {
 	struct note_list *next;
@@ -64,8 +65,8 @@ static bool is_computed(enum kind kind, uint8_t node)
 /* Most changes concern nothing that the kernel holds: then there is nobody to wake. */
 static bool concerns_kernel(struct fs *fs, const struct note *note)
 {
-	if (note->type != NOTE_ATTRS)
-		return note->type == NOTE_NODE && is_known(fs, ino_of(note->ref));
+	if (note->type == NOTE_NODE)
+		return is_known(fs, ino_of(note->ref));
 	for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
 		if (is_computed(note->kind, node) &&
 		    is_known(fs, ino_of((struct ref){note->ref.object, node})))
@@ -84,8 +85,6 @@ static void tell(struct fs *fs, const struct note *note)
 		return;
 	case NOTE_NODE:
 		forget_attributes(fs, ino_of(note->ref));
-		return;
-	case NOTE_ENTRY:
 		return;
 	}
 }

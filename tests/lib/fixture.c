@@ -851,8 +851,7 @@ void fixture_forget_notes(struct fixture *f)
 static bool same_note(const struct note *a, const struct note *b)
 {
 	return a->type == b->type && a->ref.object == b->ref.object &&
-	       (a->type == NOTE_ATTRS || a->ref.node == b->ref.node) &&
-	       (a->type != NOTE_ENTRY || !strcmp(a->name, b->name));
+	       (a->type == NOTE_ATTRS || a->ref.node == b->ref.node);
 }
 
 /* Notes come after the answer, so they are waited for. */
@@ -882,12 +881,4 @@ bool fixture_noted_attrs(struct fixture *f, uint64_t object)
 bool fixture_noted_node(struct fixture *f, struct ref ref)
 {
 	return has_note(f, &(struct note){.type = NOTE_NODE, .ref = ref});
-}
-
-bool fixture_noted_entry(struct fixture *f, struct ref dir, const char *name)
-{
-	struct note note = {.type = NOTE_ENTRY, .ref = dir};
-
-	text_copy(note.name, sizeof(note.name), text_of(name));
-	return has_note(f, &note);
 }

@@ -161,6 +161,5 @@ void fixture_await_settled(struct fixture *f);
 void fixture_forget_notes(struct fixture *f);
 bool fixture_noted_attrs(struct fixture *f, uint64_t object);
 bool fixture_noted_node(struct fixture *f, struct ref ref);
-bool fixture_noted_entry(struct fixture *f, struct ref dir, const char *name);
 
 #endif
