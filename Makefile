@@ -8,6 +8,7 @@
 #            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
 # Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
 #            SANITIZE=address,undefined|thread  PREFIX=/usr/local  DESTDIR=
+#            BENCH="writes attach many read list memory" (parts of bench)
 
 B	?= build
 PREFIX	?= /usr/local
