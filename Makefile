@@ -2,8 +2,10 @@
 #
 # Build      all (build/attachfs, man pages)  install  uninstall  clean  format
 #            deps (Debian packages)  deps-test (those of the tests too)
+#            deps-tools (and those whose work on the mount is tested: Ansible, vim ...)
 # Try        demo (start, attach, prove, leave it mounted)  stop
-# Tests      check = check-unit check-drivers check-fs check-headers check-layers check-man
+# Tests      check = check-unit check-drivers check-fs check-tools check-headers check-layers
+#            check-man
 #            asan (all tests under ASan and UBSan)  tsan (the concurrent ones)
 #            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
 # Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
@@ -23,6 +25,9 @@ DEBS	 := gcc make pkg-config libc6-dev fuse3 libfuse3-dev libyaml-dev liblmdb-de
 	    libiscsi-dev libjansson-dev uuid-dev tgt
 DEBS_TEST := libcmocka-dev bats jq attr lmdb-utils man-db python3 procps iproute2 tree \
 	    util-linux clang libclang-rt-14-dev cppcheck
+DEBS_TOOLS := ansible-core augeas-lenses augeas-tools busybox cfengine3 cpio crudini ed gawk \
+	    git jq moreutils nano perl puppet-agent python3 rsync ruby stress-ng systemd unzip \
+	    vim zip
 
 have_pc	 := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
 OPT	 ?= -O2 -g
@@ -83,14 +88,18 @@ deps:
 	DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(DEBS)
 deps-test: deps
 	DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(DEBS_TEST)
+deps-tools: deps-test
+	DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(DEBS_TOOLS)
 
 # Installs what is missing and starts over, so that pkg-config is asked again.
 need = $(if $(shell dpkg-query -W -f '$${db:Status-Abbrev}\n' $(1) 2>&1 | grep -v '^ii'),$(2))
-.PHONY: ready ready-test
+.PHONY: ready ready-test ready-tools
 ready:
 	$(if $(call need,$(DEBS),y),$Q $(MAKE) deps)
 ready-test:
 	$(if $(call need,$(DEBS) $(DEBS_TEST),y),$Q $(MAKE) deps-test)
+ready-tools:
+	$(if $(call need,$(DEBS) $(DEBS_TEST) $(DEBS_TOOLS),y),$Q $(MAKE) deps-tools)
 
 demo: ready
 	$Q $(MAKE) B=$B $B/attachfs $B/tests/tools.d/host
@@ -99,7 +108,7 @@ stop:
 	$Q examples/tour.sh stop
 
 # One process after another: each part says what it ran, tests/summary adds it up.
-check: ready-test
+check: ready-tools
 	$Q tests/check B=$B CC=$(CC) WERROR=$(WERROR) SANITIZE=$(SANITIZE) all-tests
 
 tests-built: all $(call binaries,unit) $(call binaries,drivers) $(call binaries,tools.d)
@@ -109,6 +118,8 @@ check-drivers: tests-built
 	$Q tests/programs $(call binaries,drivers)
 check-fs: tests-built
 	$Q B=$B tests/run
+check-tools: tests-built
+	$Q B=$B tests/run tests/tools/*.bats
 check-headers:
 	$Q tests/headers $(CC) $(CPPFLAGS)
 check-layers:
@@ -164,6 +175,6 @@ clean:
 
 FORCE:
 .PRECIOUS: $B/%.o
-.PHONY: all deps deps-test demo stop check tests-built check-unit check-drivers check-fs \
-	check-headers check-layers check-man asan tsan fuzz bench analyze format install \
-	uninstall clean FORCE
+.PHONY: all deps deps-test deps-tools demo stop check tests-built check-unit check-drivers \
+	check-fs check-tools check-headers check-layers check-man asan tsan fuzz bench \
+	analyze format install uninstall clean FORCE
