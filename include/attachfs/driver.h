@@ -64,6 +64,7 @@ struct backend_connection {
 struct backend_session {
 	char initiator[ISCSI_NAME_MAX + 1];
 	char address[64]; /* of the host, as the target tells it; may be empty */
+	int64_t since;	  /* ns since 1970: it is known to have been there then; 0 = not known */
 };
 
 /* Capacity of a pool in bytes, as it really is at this moment. */

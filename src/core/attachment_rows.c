@@ -112,11 +112,15 @@ static int render_platform(struct view *view, const union any *object, struct bu
 /* The identity that is in use once attached; before that the one that would be. */
 static int render_initiator(struct view *view, const union any *object, struct buf *out)
 {
+	char name[ISCSI_NAME_MAX + 1];
 	union any host;
 
 	if (object->attachment.status != ATTACHMENT_RESERVED)
 		return add_line(object->attachment.host_initiator, out);
-	return get_host(view, object, &host) ? add_line(host.host.initiator, out) : 0;
+	if (!get_host(view, object, &host))
+		return 0;
+	text_lower(name, sizeof(name), host.host.initiator);
+	return add_line(text_of(name), out);
 }
 
 #define FIELD(name_) .offset = offsetof(struct attachment, name_)
@@ -202,8 +206,8 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 				 .type = NODE_ATTR,
 				 .flags = NODE_VOLATILE | NODE_QUERY,
 				 .render = render_sessions,
-				 .help = "the host's live sessions: initiator and address, one a "
-					 "line"},
+				 .help = "the host's live sessions, one a line: initiator, "
+					 "address and since when"},
 	[ATTACHMENT_ATTACHED_AT] = {.name = "attached_at",
 				    .type = NODE_ATTR,
 				    STORED(attached_at, value_time),

@@ -112,6 +112,9 @@ void *value_field(const struct node *node, union any *object);
 /* `text` in lower case, for names that compare so. */
 void text_lower(char *out, size_t size, struct text t);
 
+/* iscsi_name.c: is it an iSCSI name? In lower case already. */
+bool iscsi_name_ok(struct text low);
+
 /* waiters.c */
 int waiters_start(struct core *core);
 void waiters_add(struct core *core, struct intent *intent);

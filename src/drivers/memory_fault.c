@@ -196,6 +196,7 @@ int memory_fault_sessions(struct memory_faults *f, const char *initiator, sessio
 			continue;
 		text_copy(found[n].initiator, sizeof(found[n].initiator), text_of(initiator));
 		text_copy(found[n].address, sizeof(found[n].address), text_of(rule->word[2]));
+		found[n].since = (int64_t)f->mtime.tv_sec * 1000000000 + f->mtime.tv_nsec;
 		n++;
 	}
 	pthread_mutex_unlock(&f->lock);

@@ -15,7 +15,8 @@
  *	CALL delay MILLISECONDS		the call sleeps first; a changed file ends the sleep
  *	CALL fail ERRNO [once]		the call fails, EIO by its name or number
  *	CALL wrong			probe only: it sees the other mode and fails
- *	sessions INITIATOR [ADDRESS]	this host has a live session on each of its exports
+ *	sessions INITIATOR [ADDRESS]	this host has a live session on each of its exports, since
+ *					the file's last change
  *	restart				the epoch changes and every export is forgotten
  *
  * CALL is a member of struct driver (export, unexport, probe, provision, extend, purge,

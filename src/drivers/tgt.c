@@ -30,8 +30,10 @@ static void adopt_all(struct backend *b, struct error *err)
 static void tgt_close(struct backend *b)
 {
 	tgt_table_free(b);
-	for (int i = 0; i < b->n_shards; i++)
+	for (int i = 0; i < b->n_shards; i++) {
+		tgt_sessions_forget(&b->shards[i]);
 		pthread_mutex_destroy(&b->shards[i].slots);
+	}
 	pthread_mutex_destroy(&b->life);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
@@ -81,6 +83,8 @@ static int tgt_check(struct backend *b, uint64_t *ret_epoch, struct error *err)
 		struct error why = {0};
 		int one = in_use(b, i) ? tgt_shard_refresh(b, &b->shards[i], true, &why) : 0;
 
+		if (!one && in_use(b, i))
+			tgt_sessions_watch(b, &b->shards[i]);
 		if (one && !rc) {
 			rc = one;
 			if (err)

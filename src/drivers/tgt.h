@@ -45,6 +45,10 @@ struct tgt_shard {
 	bool wanted; /* has had targets: started again when it dies */
 	unsigned n_targets;
 	unsigned n_guards; /* changes under both locks, so that either is enough to read it */
+	struct tgt_seen *seen; /* tgt_since.c */
+	size_t n_seen;
+	uint64_t seen_incarnation;
+	int64_t seen_due; /* ms */
 };
 
 /* `user` is the host's CHAP account; empty if the target was bound by somebody else. */
@@ -191,7 +195,15 @@ int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *p
 /* Lets the daemon's connections go on that a process which died has held. */
 int tgt_release(struct tgt_call *call);
 
-/* tgt_logins.c: all connections to the daemon's portals, into an empty `ret`. */
+/* tgt_since.c: since when sessions have been there; tgtd does not tell. */
+int64_t tgt_session_since(struct tgt_call *call, unsigned sid);
+/* Looks for new ones now and then; called with each check(). */
+void tgt_sessions_watch(struct backend *b, struct tgt_shard *shard);
+void tgt_sessions_forget(struct tgt_shard *shard);
+
+/* tgt_logins.c: the numbers (unsigned) of all the daemon's sessions. */
+int tgt_session_numbers(struct tgt_call *call, struct buf *ret);
+/* All connections to the daemon's portals, into an empty `ret`. */
 struct tcp_sockets;
 int tgt_sockets_list(struct tgt_call *call, struct tcp_sockets *ret);
 /* Returns 0 when every login that began before the call has ended or become a

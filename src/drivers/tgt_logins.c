@@ -32,7 +32,7 @@ struct portals {
 
 /* The numbers of all sessions: lines "TID LUN SID ..." of which each session has one for LUN 0,
  * which every target has. */
-static int list_sessions(struct tgt_call *call, struct buf *ret)
+int tgt_session_numbers(struct tgt_call *call, struct buf *ret)
 {
 	struct tgt_request stats = {.mode = TGT_SYSTEM, .op = TGT_STATS, .tid = -1};
 	unsigned tid, lun, sid;
@@ -114,12 +114,12 @@ static int is_settled(struct tgt_call *call, const struct portals *portals)
 	size_t n = 0;
 	BUF_AUTO(before);
 	BUF_AUTO(after);
-	int rc = list_sessions(call, &before);
+	int rc = tgt_session_numbers(call, &before);
 
 	if (!rc)
 		rc = count_connections(call, portals, before.len / sizeof(unsigned), &n);
 	if (!rc)
-		rc = list_sessions(call, &after);
+		rc = tgt_session_numbers(call, &after);
 	return rc ? rc : text_equal(buf_as_text(&before), buf_as_text(&after)) &&
 			 n * sizeof(unsigned) == before.len;
 }

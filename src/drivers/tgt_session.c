@@ -49,8 +49,10 @@ int tgt_sessions_walk(struct tgt_call *call, struct tgt_target *t, const char *i
 	const char *p = reply.data;
 
 	while (!rc && next_connection(&p, &c))
-		if (!strcmp(c.who.initiator, initiator))
+		if (!strcmp(c.who.initiator, initiator)) {
+			c.who.since = tgt_session_since(call, c.sid);
 			rc = fn(arg, &c.who);
+		}
 	return rc;
 }
 

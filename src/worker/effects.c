@@ -24,14 +24,19 @@ static int check_sessions(struct dock_worker *d, const struct work *w,
 			  const struct backend_export *export_, struct error *err)
 {
 	struct backend_session session;
+	BUF_AUTO(since);
 	int rc = d->driver->sessions(d->backend, &w->volume, export_, first_session, &session, err);
 
-	if (rc == 1)
-		return error_set(err, EBUSY,
-				 "initiator %s has a live session from %s: log it out first",
-				 session.initiator,
-				 session.address[0] ? session.address : "an unknown address");
-	return rc;
+	if (rc != 1)
+		return rc;
+	if (session.since) {
+		buf_str(&since, " since ");
+		value_time.format(&session.since, &since);
+	}
+	return error_set(err, EBUSY, "initiator %s has a live session from %s%s: log it out first",
+			 session.initiator,
+			 session.address[0] ? session.address : "an unknown address",
+			 since.data ?: "");
 }
 
 static struct backend_export other_mode(const struct backend_export *export_)
@@ -189,8 +194,13 @@ static int for_each_work(struct dock_worker *d, uint64_t volume, collect_fn *fro
 
 static int add_session(void *arg, const struct backend_session *session)
 {
-	buf_printf(arg, "%s %s\n", session->initiator,
+	buf_printf(arg, "%s %s ", session->initiator,
 		   session->address[0] ? session->address : "-");
+	if (session->since)
+		value_time.format(&session->since, arg);
+	else
+		buf_str(arg, "-");
+	buf_str(arg, "\n");
 	return 0;
 }
 

@@ -373,6 +373,8 @@ static void it_grows_online(void **state)
 static int count_session(void *arg, const struct backend_session *s)
 {
 	assert_string_equal(s->initiator, bed_export(0, ACCESS_RW).initiator);
+	/* Known since no earlier than this process, no later than now. */
+	assert_true(s->since <= time_now() && s->since > time_now() - 600 * 1000000000LL);
 	++*(int *)arg;
 	return 0;
 }

@@ -384,14 +384,21 @@ static void test_session_of_another_host_is_none(void **state)
 static void test_sessions_are_shown(void **state)
 {
 	struct fixture *f = *state;
+	const char *lines;
 	struct call *call;
+	int end = 0;
 
 	attach(f, H, "rw\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	call = fixture_prepare_write(f, H "/sessions", "");
 	core_query(f->core, &call->intent);
 	assert_int_equal(fixture_wait(call, PATIENCE_MS), 0);
-	fixture_expect(f, H "/sessions", IQN("h") " 192.0.2.7\n");
+	lines = fixture_read(f, H "/sessions");
+	/* Since the injected session is there: when the control file was written. */
+	assert_int_equal(sscanf(lines, IQN("h") " 192.0.2.7 20%*2d-%*2d-%*2dT%*2d:%*2d:%*6fZ%n", &end),
+			 0);
+	assert_int_equal(end, strlen(lines) - 1);
+	assert_int_equal(lines[end], '\n');
 	fixture_faults(f, "sessions fail EIO\n");
 	call = fixture_prepare_write(f, H "/sessions", "");
 	core_query(f->core, &call->intent);

@@ -103,11 +103,16 @@ static void test_initiator(void **state)
 	TRY(value_iqn, GOOD("iqn.2001-04.com.example", 0),
 	    GOOD("iqn.2001-04.com.example:storage:diskarrays-sn-a8675309", 0),
 	    GOOD("iqn.1993-08.org.debian:01:abcdef012345", 0),
-	    GOOD("IQN.1991-05.COM.Microsoft:Host", 0), GOOD("iqn.2001-12.com.x", 0));
+	    GOOD("IQN.1991-05.COM.Microsoft:Host", 0), GOOD("iqn.2001-12.com.x", 0),
+	    GOOD("iqn.1994-05.com.redhat:a:b.c-", 0), GOOD("iqn.2001-04.com.ex--ample.1", 0));
 	TRY(value_iqn, BAD("iqn."), BAD("iqn.2001-04"), BAD("iqn.2001-04."),
 	    BAD("iqn.2001-04.:x"), BAD("iqn.2001-00.com.example"), BAD("iqn.2001-13.com.example"),
 	    BAD("iqn.01-04.com.example"), BAD("iqn.2001_04.com.example"),
 	    BAD("iqn.2001-04-com.example"), BAD("iqn2001-04.com.example"), BAD("host1"),
+	    BAD("iqn.2001-04.com..example"), BAD("iqn.2001-04..com"), BAD("iqn.2001-04.com."),
+	    BAD("iqn.2001-04.com.:x"), BAD("iqn.2001-04.-com"), BAD("iqn.2001-04.com-:x"),
+	    BAD("iqn.2001-04.com-.example"), BAD("iqn.2001-04.com.-example"),
+	    BAD("iqn.2001-04.com.example:"), BAD("iqn.2001-0x.com"), BAD("iqn.20a1-04.com"),
 	    BAD("ALL"), BAD("192.0.2.1"));
 	/* RFC 3722: what stringprep forbids, and what would break a management protocol. */
 	TRY(value_iqn, BAD("iqn.2001-04.com.ex ample"), BAD("iqn.2001-04.com.example:a,b"),
@@ -121,6 +126,10 @@ static void test_initiator(void **state)
 	    GOOD("naa.62004567BA64678D0123456789ABCDEF", 0), BAD("eui.02004567A425678"),
 	    BAD("eui.02004567A425678D0"), BAD("eui.02004567A425678G"), BAD("eui."),
 	    BAD("naa.52004567BA64678"), BAD("naa.52004567BA64678D0"),
+	    GOOD("naa.12004567BA64678D", 0), GOOD("naa.22004567BA64678D", 0),
+	    GOOD("naa.32004567BA64678D", 0), BAD("naa.02004567BA64678D"), /* RFC 3980: no format */
+	    BAD("naa.62004567BA64678D"), BAD("naa.52004567BA64678D0123456789ABCDEF"),
+	    BAD("naa.72004567BA64678D"), BAD("naa."), BAD("naa"), BAD("eui"), BAD("iqn"),
 	    BAD("naa.52004567BA64678Z"), BAD("naa.62004567BA64678D0123456789ABCDEF0"),
 	    BAD("eui.02004567A42567-D"), BAD("t10.02004567A425678D"), BAD(""));
 	/* 223 bytes are the most. */
