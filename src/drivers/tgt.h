@@ -69,7 +69,7 @@ struct tgt_target {
 	int tid;
 	struct tgt_shard *shard;
 	uint64_t incarnation; /* of the shard; another one than the shard's: the target is gone */
-	bool ready;	      /* LUN, its attributes and a guard account are known to be there */
+	bool ready;	      /* the LUN and its attributes are known to be there */
 	bool doubtful;	      /* a change of its accounts may or may not have happened */
 	struct tgt_host *hosts;
 	size_t n_hosts;
@@ -112,12 +112,31 @@ int tgt_shard_refresh(struct backend *b, struct tgt_shard *shard, bool start, st
 int tgt_shards_known(struct backend *b, int wanted, struct error *err);
 /* Where a new target goes: the wanted shard (-1: any) or the first that has room. */
 int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, struct error *err);
-/* One request to the call's daemon; `format` (or NULL) makes the parameters. A daemon that is
- * gone is -EAGAIN. */
+
+/*
+ * tgt_call.c. One request to the call's daemon; `format` (or NULL) makes the parameters. A
+ * daemon that is gone is -EAGAIN.
+ */
 int tgt_do(struct tgt_call *call, struct tgt_request *request, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *reply);
 int tgt_ask(struct tgt_call *call, const struct tgt_request *request, struct buf *reply);
+
+/*
+ * A request that is under way. Those that are so at the same time cost one wait instead of
+ * several, but the daemon takes them up in any order: what must not come first is begun after
+ * the other has ended. Each that was begun must be ended, which tells its result; ending what
+ * was never begun is 0.
+ */
+struct tgt_sent {
+	int fd, rc;
+};
+
+#define TGT_NOT_SENT ((struct tgt_sent){-1, 0})
+
+void tgt_begin(struct tgt_call *call, struct tgt_sent *sent, struct tgt_request request,
+	       const char *format, ...) __attribute__((format(printf, 4, 5)));
+int tgt_end(struct tgt_call *call, struct tgt_sent *sent);
 
 /* tgt_table.c: what is known of targets; all take backend.lock themselves. */
 struct tgt_target *tgt_table_find(struct backend *b, const char *id, enum access_mode mode);
@@ -153,13 +172,15 @@ int tgt_use_target(struct tgt_call *call, struct backend *b, struct tgt_target *
  * `t` may be gone afterwards. */
 int tgt_finish(struct tgt_call *call, struct tgt_target *t, int rc);
 
-/* tgt_account.c: who may log in by CHAP. */
-int tgt_guard_ensure(struct tgt_call *call, struct tgt_target *t);
-int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user,
-		      const char *secret);
+/* tgt_account.c: who may log in by CHAP. An account is made in the daemon ... */
+void tgt_account_begin(struct tgt_call *call, const char *user, const char *secret,
+		       struct tgt_sent *sent);
+int tgt_account_end(struct tgt_call *call, struct tgt_sent *sent);
+/* ... and then bound to the target. */
+int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user);
 int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user);
-/* All but the guards: before the target is destroyed. */
-int tgt_account_expel_all(struct tgt_call *call, struct tgt_target *t);
+/* Those of a target that is destroyed, so that they do not stay behind in the daemon. */
+int tgt_accounts_delete(struct tgt_call *call, struct tgt_target *t);
 /* Fills the holes that a crash may have left in any of our targets; shard.slots is held. */
 int tgt_guard_heal(struct tgt_call *call, const int *tids, size_t n, char *guard, size_t size);
 bool tgt_is_guard(const char *user);
@@ -167,14 +188,23 @@ bool tgt_is_guard(const char *user);
 /* tgt_target.c: targets and their LUNs. */
 void tgt_target_name(const struct backend *b, const char *id, enum access_mode mode, char *out,
 		     size_t size);
-int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
-		      const struct backend_volume *volume);
+/* The target exists afterwards; a host may be bound to it after tgt_lun_end() only. */
+int tgt_target_make(struct tgt_call *call, struct tgt_target *t);
+struct tgt_lun_sent {
+	struct tgt_sent new, attributes;
+};
+int tgt_lun_begin(struct tgt_call *call, struct tgt_target *t,
+		  const struct backend_volume *volume, struct tgt_lun_sent *sent);
+int tgt_lun_end(struct tgt_call *call, struct tgt_target *t, struct tgt_lun_sent *sent);
+/* -EBUSY while it has sessions; else it goes with its hosts and every login under way, and so
+ * does `t`. */
 int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t);
 int tgt_bind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
 int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiator);
 /* Notes in the target itself whose account `user` is; see tgt_target.c. */
-int tgt_note(struct tgt_call *call, struct tgt_target *t, const char *user,
-	     const char *initiator);
+void tgt_note_begin(struct tgt_call *call, struct tgt_target *t, const char *user,
+		    const char *initiator, struct tgt_sent *sent);
+int tgt_note_end(struct tgt_call *call, struct tgt_sent *sent);
 int tgt_unnote(struct tgt_call *call, struct tgt_target *t, const char *user,
 	       const char *initiator);
 /* Cuts a note in place; false if it is none. */

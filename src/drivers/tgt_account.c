@@ -15,11 +15,12 @@
  * accounts. So with a hole in the array the account in its last place cannot log in, and showing
  * the target crashes tgtd. A target without any account asks nobody for a secret.
  *
- * Hence every target holds guards: accounts whose random secret nobody knows. Invariants:
+ * Hence targets hold guards: accounts whose random secret nobody knows. Invariants:
  *	- there is no hole, except within a change, under shard.slots;
- *	- the account in the last place is a guard, so that nobody misses it during a change.
- * A host's account is bound in the place of a guard that is not the last, else behind the last
- * and followed by another guard; one that is unbound has its place taken by a guard.
+ *	- while there is one the account in the last place is a guard, which nobody misses.
+ * A host's account is bound in the place of a guard that is not the last, else behind the last;
+ * one that is unbound has its place taken by a guard. An account that is bound to nothing any
+ * more is deleted.
  * Guards belong to the daemon and are shared by its targets: GUARD0, GUARD1, ...
  */
 #define GUARD "attachfs-guard-"
@@ -29,10 +30,17 @@ bool tgt_is_guard(const char *user)
 	return text_starts(text_of(user), GUARD);
 }
 
-static int new_account(struct tgt_call *call, const char *user, const char *secret)
+void tgt_account_begin(struct tgt_call *call, const char *user, const char *secret,
+		       struct tgt_sent *sent)
 {
 	struct tgt_request request = {.mode = TGT_ACCOUNT, .op = TGT_NEW};
-	int rc = tgt_do(call, &request, "user=%s,password=%s", user, secret);
+
+	tgt_begin(call, sent, request, "user=%s,password=%s", user, secret);
+}
+
+int tgt_account_end(struct tgt_call *call, struct tgt_sent *sent)
+{
+	int rc = tgt_end(call, sent);
 
 	return rc == -EEXIST ? 0 : rc;
 }
@@ -60,6 +68,7 @@ static int random_secret(char *out, size_t size)
 static int make_guard(struct tgt_call *call, unsigned n, char *out, size_t size)
 {
 	struct tgt_shard *s = call->shard;
+	struct tgt_sent sent;
 	char secret[33];
 	int rc;
 
@@ -69,8 +78,9 @@ static int make_guard(struct tgt_call *call, unsigned n, char *out, size_t size)
 	rc = random_secret(secret, sizeof(secret));
 	if (rc)
 		return error_set(call->err, -rc, "no random numbers");
-	rc = new_account(call, out, secret);
+	tgt_account_begin(call, out, secret, &sent);
 	explicit_bzero(secret, sizeof(secret));
+	rc = tgt_account_end(call, &sent);
 	if (!rc)
 		s->n_guards = n + 1;
 	return rc;
@@ -137,11 +147,25 @@ static int bind_last(struct tgt_call *call, struct tgt_target *t, const char *us
 	return doubt(t, rc);
 }
 
-/* `user` takes the place of the account in slot `i`, which is not the last. */
+static int ensure_last_guard(struct tgt_call *call, struct tgt_target *t)
+{
+	char guard[64];
+	int rc;
+
+	if (t->n_slots && tgt_is_guard(t->slot[t->n_slots - 1]))
+		return 0;
+	rc = spare_guard(call, t, guard, sizeof(guard));
+	return rc ? rc : bind_last(call, t, guard);
+}
+
+/* `user` takes the place of the account in slot `i`, which is not that of the last guard. */
 static int replace(struct tgt_call *call, struct tgt_target *t, size_t i, const char *user)
 {
-	int rc = change_binding(call, TGT_UNBIND, t->tid, t->slot[i]);
+	int rc = ensure_last_guard(call, t);
 
+	if (rc)
+		return rc;
+	rc = change_binding(call, TGT_UNBIND, t->tid, t->slot[i]);
 	if (!rc || rc == -ENOENT)
 		rc = change_binding(call, TGT_BIND, t->tid, user);
 	if (!rc)
@@ -149,50 +173,20 @@ static int replace(struct tgt_call *call, struct tgt_target *t, size_t i, const 
 	return doubt(t, rc);
 }
 
-static int add_last_guard(struct tgt_call *call, struct tgt_target *t)
-{
-	char guard[64];
-	int rc = spare_guard(call, t, guard, sizeof(guard));
-
-	return rc ? rc : bind_last(call, t, guard);
-}
-
-static bool last_is_guard(const struct tgt_target *t)
-{
-	return t->n_slots && tgt_is_guard(t->slot[t->n_slots - 1]);
-}
-
-int tgt_guard_ensure(struct tgt_call *call, struct tgt_target *t)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&call->shard->slots);
-	if (!last_is_guard(t))
-		rc = add_last_guard(call, t);
-	pthread_mutex_unlock(&call->shard->slots);
-	return rc;
-}
-
 static int admit(struct tgt_call *call, struct tgt_target *t, const char *user)
 {
-	int rc;
-
 	if (find_slot(t, user) >= 0)
 		return 0;
 	for (size_t i = 0; i + 1 < t->n_slots; i++)
 		if (tgt_is_guard(t->slot[i]))
 			return replace(call, t, i, user);
-	rc = bind_last(call, t, user);
-	return rc ? rc : add_last_guard(call, t);
+	return bind_last(call, t, user);
 }
 
-int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user,
-		      const char *secret)
+int tgt_account_admit(struct tgt_call *call, struct tgt_target *t, const char *user)
 {
-	int rc = new_account(call, user, secret);
+	int rc;
 
-	if (rc)
-		return rc;
 	pthread_mutex_lock(&call->shard->slots);
 	rc = admit(call, t, user);
 	pthread_mutex_unlock(&call->shard->slots);
@@ -206,12 +200,9 @@ static int expel(struct tgt_call *call, struct tgt_target *t, const char *user)
 
 	if (i < 0)
 		return 0;
-	if ((size_t)i + 1 == t->n_slots) {
-		rc = add_last_guard(call, t);
-		if (rc)
-			return rc;
-	}
-	rc = spare_guard(call, t, guard, sizeof(guard));
+	rc = ensure_last_guard(call, t);
+	if (!rc)
+		rc = spare_guard(call, t, guard, sizeof(guard));
 	return rc ? rc : replace(call, t, (size_t)i, guard);
 }
 
@@ -225,9 +216,16 @@ static bool other_has(struct tgt_call *call, struct tgt_target *t, const char *u
 	return other && other->shard == t->shard && find_slot(other, user) >= 0;
 }
 
-int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user)
+static int delete_account(struct tgt_call *call, const char *user)
 {
 	struct tgt_request delete = {.mode = TGT_ACCOUNT, .op = TGT_DELETE};
+	int rc = tgt_do(call, &delete, "user=%s", user);
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *user)
+{
 	bool elsewhere;
 	int rc;
 
@@ -235,35 +233,18 @@ int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *u
 	rc = expel(call, t, user);
 	elsewhere = other_has(call, t, user);
 	pthread_mutex_unlock(&call->shard->slots);
-	if (rc || elsewhere)
-		return rc;
-	rc = tgt_do(call, &delete, "user=%s", user);
-	return rc == -ENOENT ? 0 : rc;
+	return rc || elsewhere ? rc : delete_account(call, user);
 }
 
-static char *first_host_account(struct tgt_call *call, const struct tgt_target *t)
-{
-	char *user = NULL;
-
-	pthread_mutex_lock(&call->shard->slots);
-	for (size_t i = 0; i < t->n_slots && !user; i++)
-		if (!tgt_is_guard(t->slot[i]))
-			user = strdup(t->slot[i]);
-	pthread_mutex_unlock(&call->shard->slots);
-	return user;
-}
-
-int tgt_account_expel_all(struct tgt_call *call, struct tgt_target *t)
+int tgt_accounts_delete(struct tgt_call *call, struct tgt_target *t)
 {
 	int rc = 0;
 
-	while (!rc) {
-		_cleanup_free_ char *user = first_host_account(call, t);
-
-		if (!user)
-			return 0;
-		rc = tgt_account_expel(call, t, user);
-	}
+	pthread_mutex_lock(&call->shard->slots);
+	for (size_t i = 0; i < t->n_slots && !rc; i++)
+		if (!tgt_is_guard(t->slot[i]) && !other_has(call, t, t->slot[i]))
+			rc = delete_account(call, t->slot[i]);
+	pthread_mutex_unlock(&call->shard->slots);
 	return rc;
 }
 

@@ -119,7 +119,8 @@ static int drop_account(struct tgt_call *call, struct tgt_target *t, const char 
 }
 
 /* The name first, so that no new login begins; then the secret; then the sessions there are. */
-static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct backend_export *e)
+static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
+			const struct backend_export *e)
 {
 	struct tgt_host *host = tgt_host_find(t, e->initiator);
 	_cleanup_free_ char *known = host && *host->user ? strdup(host->user) : NULL;
@@ -134,6 +135,15 @@ static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct ba
 	tgt_host_remove(call->b, t, e->initiator);
 	rc = tgt_sessions_end(call, t, e->initiator, true);
 	return rc ? rc : prove_gone(call, t, e);
+}
+
+/* The last host takes the target along, which tgtd refuses while anybody has a session. */
+static int withdraw(struct tgt_call *call, struct tgt_target *t, const struct backend_export *e)
+{
+	bool alone = t->n_hosts == 1 && !strcmp(t->hosts[0].initiator, e->initiator);
+	int rc = alone || !t->n_hosts ? tgt_target_destroy(call, t) : -EBUSY;
+
+	return rc == -EBUSY ? withdraw_one(call, t, e) : rc;
 }
 
 int tgt_unexport(struct backend *b, const struct backend_volume *volume,
@@ -175,20 +185,53 @@ static int check_strings(const struct backend_export *e, bool chap, struct error
 	return 0;
 }
 
+/* All that a host needs but its name: the LUN, its account, and whose account it is. */
+static int prepare(struct tgt_call *call, struct tgt_target *t,
+		   const struct backend_volume *volume, const struct backend_export *e, bool known)
+{
+	struct tgt_sent note = TGT_NOT_SENT;
+	struct tgt_lun_sent lun;
+	int rc, one;
+
+	rc = tgt_lun_begin(call, t, volume, &lun);
+	if (rc)
+		return rc;
+	if (*e->chap_user && !known)
+		tgt_note_begin(call, t, e->chap_user, e->initiator, &note);
+	if (call->b->conf.chap)
+		rc = tgt_account_admit(call, t, e->chap_user);
+	one = tgt_note_end(call, &note);
+	rc = rc ? rc : one;
+	one = tgt_lun_end(call, t, &lun);
+	return rc ? rc : one;
+}
+
+static int make_target_and_account(struct tgt_call *call, struct tgt_target *t,
+				   const struct backend_export *e)
+{
+	struct tgt_sent account = TGT_NOT_SENT;
+	int rc, one;
+
+	if (call->b->conf.chap)
+		tgt_account_begin(call, e->chap_user, e->chap_secret, &account);
+	rc = tgt_target_make(call, t);
+	one = tgt_account_end(call, &account);
+	return rc ? rc : one;
+}
+
 /* The name last: until then nobody gets in, however far a call that is cut short has come. */
 static int admit(struct tgt_call *call, struct tgt_target *t, const struct backend_volume *volume,
 		 const struct backend_export *e)
 {
 	struct tgt_host *host = tgt_host_find(t, e->initiator);
 	_cleanup_free_ char *old = host && *host->user ? strdup(host->user) : NULL;
-	int rc = tgt_target_ensure(call, t, volume);
+	bool known = old && !strcmp(old, e->chap_user);
+	int rc = make_target_and_account(call, t, e);
 
-	if (!rc && old && strcmp(old, e->chap_user))
+	if (!rc && old && !known)
 		rc = drop_account(call, t, old, e->initiator);
-	if (!rc && *e->chap_user && (!old || strcmp(old, e->chap_user)))
-		rc = tgt_note(call, t, e->chap_user, e->initiator);
-	if (!rc && call->b->conf.chap)
-		rc = tgt_account_admit(call, t, e->chap_user, e->chap_secret);
+	if (!rc)
+		rc = prepare(call, t, volume, e, known);
 	if (!rc && tgt_host_add(call->b, t, e->initiator, e->chap_user))
 		rc = error_set(call->err, ENOMEM, "out of memory");
 	return rc ? rc : tgt_bind(call, t, e->initiator);

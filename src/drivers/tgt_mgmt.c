@@ -7,6 +7,7 @@
 #include "drivers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -102,22 +103,42 @@ static int wait_for(const struct tgt_link *link, int fd, short events, struct er
 	}
 }
 
-/* A full backlog answers EAGAIN, and poll() cannot wait for that to change. */
+/* The backlog is full: waits in the kernel for a place in it, which poll() cannot. */
+static int connect_patiently(const struct tgt_link *link, int fd,
+			     const struct sockaddr_un *address)
+{
+	int64_t left = link->deadline - monotonic_ms();
+	struct timeval patience = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+	int flags = fcntl(fd, F_GETFL), code;
+
+	if (left <= 0)
+		return ETIMEDOUT;
+	if (flags < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return errno;
+	code = connect(fd, (const struct sockaddr *)address, sizeof(*address)) ? errno : 0;
+	if (!code && fcntl(fd, F_SETFL, flags))
+		return errno;
+	return code == EAGAIN ? ETIMEDOUT : code;
+}
+
 static int connect_socket(const struct tgt_link *link, int *ret, struct error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int code = EAGAIN;
 
 	if (fd < 0)
 		return lost(link, errno, err);
 	memcpy(address.sun_path, link->socket, sizeof(address.sun_path));
-	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		if (errno != EAGAIN && errno != EINTR)
-			return lost(link, errno, err);
-		if (monotonic_ms() >= link->deadline)
-			return lost(link, ETIMEDOUT, err);
-		clock_sleep_us(1000);
-	}
+	if (!connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		code = 0;
+	else if (errno != EAGAIN && errno != EINTR)
+		return lost(link, errno, err);
+	while (code == EAGAIN || code == EINTR)
+		code = connect_patiently(link, fd, &address);
+	if (code)
+		return lost(link, code, err);
 	*ret = steal_fd(&fd);
 	return 0;
 }
@@ -248,8 +269,7 @@ static int receive_text(const struct tgt_link *link, int fd, size_t n, struct bu
 	return 0;
 }
 
-static int receive_reply(const struct tgt_link *link, int fd, struct buf *reply,
-			 struct error *err)
+int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err)
 {
 	struct wire_reply header;
 	int rc = receive_all(link, fd, &header, sizeof(header), err);
@@ -267,15 +287,26 @@ static int receive_reply(const struct tgt_link *link, int fd, struct buf *reply,
 			 tgt_errors[header.error].text);
 }
 
-int tgt_mgmt_call(const struct tgt_link *link, const struct tgt_request *request,
-		  struct buf *reply, struct error *err)
+int tgt_mgmt_send(const struct tgt_link *link, const struct tgt_request *request, int *ret_fd,
+		  struct error *err)
 {
 	_cleanup_close_ int fd = -1;
 	int rc = connect_daemon(link, &fd, err);
 
 	if (!rc)
 		rc = send_request(link, fd, request, err);
-	return rc ? rc : receive_reply(link, fd, reply, err);
+	if (!rc)
+		*ret_fd = steal_fd(&fd);
+	return rc;
+}
+
+int tgt_mgmt_call(const struct tgt_link *link, const struct tgt_request *request,
+		  struct buf *reply, struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int rc = tgt_mgmt_send(link, request, &fd, err);
+
+	return rc ? rc : tgt_mgmt_receive(link, fd, reply, err);
 }
 
 int tgt_listener(const struct tgt_link *link, pid_t *ret, struct error *err)

@@ -63,6 +63,12 @@ struct tgt_link {
 int tgt_mgmt_call(const struct tgt_link *link, const struct tgt_request *request,
 		  struct buf *reply, struct error *err);
 
+/* The two halves of it, so that several requests can be under way. The daemon takes up what
+ * is under way in any order. The descriptor is the caller's. */
+int tgt_mgmt_send(const struct tgt_link *link, const struct tgt_request *request, int *ret_fd,
+		  struct error *err);
+int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err);
+
 /* The process that listens there. */
 int tgt_listener(const struct tgt_link *link, pid_t *ret, struct error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The daemons of one dock: found, started, lost, and spoken to. */
+/* The daemons of one dock: found, started, lost. */
 #include "tgt.h"
 
 #include "attachfs/cleanup.h"
@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -225,39 +224,4 @@ int tgt_shard_choose(struct backend *b, int wanted, struct tgt_shard **ret, stru
 				 TGT_TARGETS_PER_DAEMON);
 	*ret = &b->shards[n];
 	return 0;
-}
-
-int tgt_ask(struct tgt_call *call, const struct tgt_request *request, struct buf *reply)
-{
-	int rc = tgt_mgmt_call(&call->link, request, reply, call->err);
-
-	if (rc != -ECONNREFUSED && rc != -ESTALE)
-		return rc;
-	return error_set(call->err, EAGAIN, "tgtd at %s was lost meanwhile", call->link.socket);
-}
-
-int tgt_do(struct tgt_call *call, struct tgt_request *request, const char *format, ...)
-{
-	char params[8192];
-	va_list ap;
-	int n = 0, rc;
-
-	va_start(ap, format);
-	if (format)
-		n = vsnprintf(params, sizeof(params), format, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(params))
-		return error_set(call->err, EINVAL, "a parameter is too long for tgtd");
-	request->params = n ? params : NULL;
-	rc = tgt_ask(call, request, NULL);
-	request->params = NULL;
-	explicit_bzero(params, (size_t)n);
-	return rc;
-}
-
-int tgt_show(struct tgt_call *call, enum tgt_mode mode, int tid, struct buf *reply)
-{
-	struct tgt_request request = {.mode = mode, .op = TGT_SHOW, .tid = tid};
-
-	return tgt_ask(call, &request, reply);
 }

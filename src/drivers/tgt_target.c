@@ -16,11 +16,13 @@ void tgt_target_name(const struct backend *b, const char *id, enum access_mode m
 	snprintf(out, size, "%s:%s.%s", b->conf.prefix, id, mode == ACCESS_RO ? "ro" : "rw");
 }
 
-static int make_target(struct tgt_call *call, struct tgt_target *t)
+int tgt_target_make(struct tgt_call *call, struct tgt_target *t)
 {
 	char name[ISCSI_NAME_MAX + 1];
 	int rc = -EEXIST;
 
+	if (t->ready)
+		return 0;
 	tgt_target_name(call->b, t->id, t->mode, name, sizeof(name));
 	for (int attempt = 0; attempt < 3 && rc == -EEXIST; attempt++) {
 		struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_NEW, .tid = t->tid};
@@ -32,19 +34,6 @@ static int make_target(struct tgt_call *call, struct tgt_target *t)
 		}
 	}
 	return rc;
-}
-
-static int make_lun(struct tgt_call *call, struct tgt_target *t, const char *path)
-{
-	struct tgt_request request = {
-		.mode = TGT_DEVICE,
-		.op = TGT_NEW,
-		.tid = t->tid,
-		.lun = TGT_LUN,
-	};
-	int rc = tgt_do(call, &request, "path=%s,bstype=rdwr", path);
-
-	return rc == -EEXIST ? 0 : rc;
 }
 
 /*
@@ -62,7 +51,7 @@ static void identity_of(const char *id, char *hex, size_t size)
 	hex[n] = '\0';
 }
 
-static int set_attributes(struct tgt_call *call, struct tgt_target *t)
+static void begin_attributes(struct tgt_call *call, struct tgt_target *t, struct tgt_sent *sent)
 {
 	struct tgt_request request = {
 		.mode = TGT_DEVICE,
@@ -73,52 +62,65 @@ static int set_attributes(struct tgt_call *call, struct tgt_target *t)
 	char hex[32];
 
 	identity_of(t->id, hex, sizeof(hex));
-	return tgt_do(call, &request,
-		      "readonly=%d,scsi_id=%s,scsi_sn=%s,vendor_id=ATTACHFS,product_id=VOLUME,"
-		      "thin_provisioning=1",
-		      t->mode == ACCESS_RO, hex, hex);
+	tgt_begin(call, sent, request,
+		  "readonly=%d,scsi_id=%s,scsi_sn=%s,vendor_id=ATTACHFS,product_id=VOLUME,"
+		  "thin_provisioning=1",
+		  t->mode == ACCESS_RO, hex, hex);
 }
 
 /* Each step is harmless when it was done before: a call that was cut short is just repeated. */
-int tgt_target_ensure(struct tgt_call *call, struct tgt_target *t,
-		      const struct backend_volume *volume)
+int tgt_lun_begin(struct tgt_call *call, struct tgt_target *t,
+		  const struct backend_volume *volume, struct tgt_lun_sent *sent)
 {
 	const struct pool_conf *pool = filepool_find(call->b->dock, volume->pool);
+	struct tgt_request new = {
+		.mode = TGT_DEVICE,
+		.op = TGT_NEW,
+		.tid = t->tid,
+		.lun = TGT_LUN,
+	};
 	char path[1024];
 	int rc;
 
+	*sent = (struct tgt_lun_sent){TGT_NOT_SENT, TGT_NOT_SENT};
 	if (t->ready)
 		return 0;
 	if (!pool)
 		return error_set(call->err, ENOENT, "pool %s is not in the configuration",
 				 volume->pool);
 	rc = filepool_path(pool, volume->id, path, sizeof(path), call->err);
-	if (!rc)
-		rc = make_target(call, t);
-	if (!rc)
-		rc = make_lun(call, t, path);
-	if (!rc)
-		rc = set_attributes(call, t);
-	if (!rc && call->b->conf.chap)
-		rc = tgt_guard_ensure(call, t);
-	t->ready = !rc;
-	return rc;
+	if (rc)
+		return rc;
+	tgt_begin(call, &sent->new, new, "path=%s,bstype=rdwr", path);
+	begin_attributes(call, t, &sent->attributes);
+	return 0;
+}
+
+/* The attributes may have come before the LUN that they are of; then they are set once more. */
+int tgt_lun_end(struct tgt_call *call, struct tgt_target *t, struct tgt_lun_sent *sent)
+{
+	int made = tgt_end(call, &sent->new), set = tgt_end(call, &sent->attributes);
+
+	if (made == -EEXIST)
+		made = 0;
+	if (!made && set == -ENOENT) {
+		begin_attributes(call, t, &sent->attributes);
+		set = tgt_end(call, &sent->attributes);
+	}
+	t->ready = !made && !set;
+	return made ? made : set;
 }
 
 int tgt_target_destroy(struct tgt_call *call, struct tgt_target *t)
 {
 	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_DELETE, .tid = t->tid};
-	int rc = 0;
+	int rc = tgt_do(call, &request, NULL);
 
-	/* Accounts that no host claimed would stay behind in the daemon. */
-	if (call->b->conf.chap)
-		rc = tgt_account_expel_all(call, t);
-	if (!rc)
-		rc = tgt_do(call, &request, NULL);
 	if (rc && rc != -ENXIO)
 		return rc;
+	rc = tgt_accounts_delete(call, t);
 	tgt_table_remove(call->b, t);
-	return 0;
+	return rc;
 }
 
 /* By name only: tgtd ORs names and addresses, so one address would admit its every user. */
@@ -149,13 +151,19 @@ int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiato
  */
 #define NOTE "account="
 
-int tgt_note(struct tgt_call *call, struct tgt_target *t, const char *user,
-	     const char *initiator)
+void tgt_note_begin(struct tgt_call *call, struct tgt_target *t, const char *user,
+		    const char *initiator, struct tgt_sent *sent)
 {
-	char note[TGT_NOTE_SIZE];
+	struct tgt_request request = {.mode = TGT_TARGET, .op = TGT_BIND, .tid = t->tid};
 
-	snprintf(note, sizeof(note), NOTE "%s=%s", user, initiator);
-	return tgt_bind(call, t, note);
+	tgt_begin(call, sent, request, "initiator-name=" NOTE "%s=%s", user, initiator);
+}
+
+int tgt_note_end(struct tgt_call *call, struct tgt_sent *sent)
+{
+	int rc = tgt_end(call, sent);
+
+	return rc == -EEXIST ? 0 : rc;
 }
 
 int tgt_unnote(struct tgt_call *call, struct tgt_target *t, const char *user,
