@@ -3,6 +3,7 @@
 #include "filepool.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -100,12 +101,20 @@ static int open_file(const struct pool_conf *pool, int folder, const char *id, i
 	return 0;
 }
 
-/* Thick pools promise the room, so it is taken at once. */
+/* Thick pools promise the room, so it is taken at once: before the size changes, so that a
+ * file that lacks it, or is interrupted, has the size that it had. */
+static int take_room(int fd, uint64_t size)
+{
+	if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size))
+		return 0;
+	return errno == EOPNOTSUPP ? -posix_fallocate(fd, 0, (off_t)size) : -errno;
+}
+
 static int set_size(const struct pool_conf *pool, int fd, uint64_t size)
 {
-	if (ftruncate(fd, (off_t)size))
-		return -errno;
-	return pool->thin ? 0 : -posix_fallocate(fd, 0, (off_t)size);
+	int rc = pool->thin ? 0 : take_room(fd, size);
+
+	return rc ? rc : ftruncate(fd, (off_t)size) ? -errno : 0;
 }
 
 static int settle(const struct pool_conf *pool, int folder, int fd,
@@ -122,6 +131,22 @@ static int settle(const struct pool_conf *pool, int folder, int fd,
 	return 0;
 }
 
+/* What could not be made as large as it has to be is again what it was: without a size it is
+ * nothing, and else a target daemon that opens the file finds the size that hosts know. */
+#define NOTHING (-1)
+static int settle_or(const struct pool_conf *pool, int folder, int fd,
+		     const struct backend_volume *volume, off_t before, struct error *err)
+{
+	int rc = settle(pool, folder, fd, volume, err);
+
+	if (rc && before == NOTHING)
+		unlinkat(folder, volume->id, 0);
+	else if (rc && (ftruncate(fd, before) || fsync(fd)))
+		log_warning("backing file %s/%s cannot be made smaller again: %m", pool->path,
+			    volume->id);
+	return rc;
+}
+
 /* A file that is there was left by a call that was cut short: never larger than asked for. */
 static int provision_again(const struct pool_conf *pool, int folder,
 			   const struct backend_volume *volume, struct error *err)
@@ -135,7 +160,7 @@ static int provision_again(const struct pool_conf *pool, int folder,
 	if ((uint64_t)st.st_size > volume->size_bytes)
 		return error_set(err, EEXIST, "backing file %s/%s is there already with %lld bytes",
 				 pool->path, volume->id, (long long)st.st_size);
-	return settle(pool, folder, fd, volume, err);
+	return settle_or(pool, folder, fd, volume, NOTHING, err);
 }
 
 int filepool_provision(const struct pool_conf *pool, const struct backend_volume *volume,
@@ -151,10 +176,7 @@ int filepool_provision(const struct pool_conf *pool, const struct backend_volume
 		return provision_again(pool, folder, volume, err);
 	if (fd < 0)
 		return error_set(err, errno, "backing file %s/%s: %m", pool->path, volume->id);
-	rc = settle(pool, folder, fd, volume, err);
-	if (rc)
-		unlinkat(folder, volume->id, 0);
-	return rc;
+	return settle_or(pool, folder, fd, volume, NOTHING, err);
 }
 
 int filepool_extend(const struct pool_conf *pool, const struct backend_volume *volume,
@@ -171,7 +193,7 @@ int filepool_extend(const struct pool_conf *pool, const struct backend_volume *v
 	if ((uint64_t)st.st_size > volume->size_bytes)
 		return error_set(err, EINVAL, "backing file %s/%s has %lld bytes already; it does "
 				 "not shrink", pool->path, volume->id, (long long)st.st_size);
-	return settle(pool, folder, fd, volume, err);
+	return settle_or(pool, folder, fd, volume, st.st_size, err);
 }
 
 int filepool_purge(const struct pool_conf *pool, const struct backend_volume *volume,

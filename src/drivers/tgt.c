@@ -139,15 +139,12 @@ static int resize_target(struct backend *b, struct tgt_target *t, const char *pa
 	return rc ? rc : tgt_finish(&call, t, tgt_target_resize(&call, t, path));
 }
 
-static int tgt_extend(struct backend *b, const struct backend_volume *volume, struct error *err)
+static int resize_targets(struct backend *b, const struct backend_volume *volume,
+			  const char *path, struct error *err)
 {
 	static const enum access_mode modes[] = {ACCESS_RW, ACCESS_RO};
-	const struct pool_conf *pool = pool_of(b, volume->pool, err);
-	char path[1024];
-	int rc = pool ? filepool_extend(pool, volume, err) : -ENOENT;
+	int rc = 0;
 
-	if (!rc)
-		rc = filepool_path(pool, volume->id, path, sizeof(path), err);
 	for (size_t i = 0; i < ARRAY_SIZE(modes) && !rc; i++) {
 		struct tgt_target *t = tgt_table_find(b, volume->id, modes[i]);
 
@@ -155,6 +152,22 @@ static int tgt_extend(struct backend *b, const struct backend_volume *volume, st
 			rc = resize_target(b, t, path, err);
 	}
 	return rc;
+}
+
+static int tgt_extend(struct backend *b, const struct backend_volume *volume, struct error *err)
+{
+	const struct pool_conf *pool = pool_of(b, volume->pool, err);
+	char path[1024];
+	int rc = pool ? filepool_extend(pool, volume, err) : -ENOENT;
+
+	if (!rc)
+		rc = filepool_path(pool, volume->id, path, sizeof(path), err);
+	if (rc || !resize_targets(b, volume, path, err))
+		return rc;
+	/* Hosts may have seen the new size, so there is no way back: it is tried again. */
+	if (err)
+		err->code = EAGAIN;
+	return -EAGAIN;
 }
 
 static int tgt_sessions(struct backend *b, const struct backend_volume *volume,
