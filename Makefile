@@ -7,6 +7,7 @@
 # Tests      check = check-unit check-drivers check-fs check-tools check-headers check-layers
 #            check-man
 #            asan (all tests under ASan and UBSan)  tsan (the concurrent ones)
+#            check-crash (kills, power loss, full disks; minutes)  torture (the same, hours)
 #            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
 # Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
 #            SANITIZE=address,undefined|thread  PREFIX=/usr/local  DESTDIR=
@@ -24,7 +25,7 @@ PACKAGES := fuse3 yaml-0.1 lmdb libiscsi jansson uuid
 DEBS	 := gcc make pkg-config libc6-dev fuse3 libfuse3-dev libyaml-dev liblmdb-dev \
 	    libiscsi-dev libjansson-dev uuid-dev tgt
 DEBS_TEST := libcmocka-dev bats jq attr lmdb-utils man-db python3 procps iproute2 tree \
-	    util-linux clang libclang-rt-14-dev cppcheck
+	    util-linux e2fsprogs clang libclang-rt-14-dev cppcheck
 DEBS_TOOLS := ansible-core augeas-lenses augeas-tools busybox cfengine3 cpio crudini ed gawk \
 	    git jq moreutils nano perl puppet-agent python3 rsync ruby stress-ng systemd unzip \
 	    vim zip
@@ -66,6 +67,12 @@ $B/tests/unit/% $B/tests/drivers/%: LDLIBS += -lcmocka
 $B/tests/%: $B/tests/%.o $(TESTLIB) $(LIB)
 	$(call say,LINK,$@)
 	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Is preloaded into attachfs, so it needs nothing of it.
+$B/tests/crash/%.so: tests/crash/%.c
+	$(call say,LINK,$@)
+	$Q mkdir -p $(@D) && $(CC) -D_GNU_SOURCE $(OPT) -std=gnu11 -Wall -Wextra \
+		$(if $(WERROR),-Werror) -fPIC -shared -o $@ $< -ldl
 
 # The example driver must build, and only that.
 $B/tests/drivers/%: | $B/examples/driver_template.o
@@ -111,7 +118,8 @@ stop:
 check: ready-tools
 	$Q tests/check B=$B CC=$(CC) WERROR=$(WERROR) SANITIZE=$(SANITIZE) all-tests
 
-tests-built: all $(call binaries,unit) $(call binaries,drivers) $(call binaries,tools.d)
+tests-built: all $(call binaries,unit) $(call binaries,drivers) $(call binaries,tools.d) \
+		$B/tests/crash/faults.so
 check-unit: tests-built
 	$Q tests/programs $(call binaries,unit)
 check-drivers: tests-built
@@ -120,6 +128,13 @@ check-fs: tests-built
 	$Q B=$B tests/run
 check-tools: tests-built
 	$Q B=$B tests/run tests/tools/*.bats
+
+# Every executable file of tests/crash is a test; TORTURE=1 tells them to take their time.
+crash	 := $(shell find tests/crash -maxdepth 1 -type f -perm -u+x 2>/dev/null | sort)
+check-crash: tests-built
+	$Q B=$B TEST_SECONDS=600 tests/programs $(crash)
+torture: ready-test tests-built
+	$Q B=$B TORTURE=1 TEST_SECONDS=36000 tests/programs $(crash)
 check-headers:
 	$Q tests/headers $(CC) $(CPPFLAGS)
 check-layers:
@@ -176,5 +191,5 @@ clean:
 FORCE:
 .PRECIOUS: $B/%.o
 .PHONY: all deps deps-test deps-tools demo stop check tests-built check-unit check-drivers \
-	check-fs check-tools check-headers check-layers check-man asan tsan fuzz bench \
-	analyze format install uninstall clean FORCE
+	check-fs check-tools check-crash torture check-headers check-layers check-man asan tsan \
+	fuzz bench analyze format install uninstall clean FORCE
