@@ -160,6 +160,18 @@ static int template_unexport(struct backend *b, const struct backend_volume *vol
 	return 0; /* nothing was ever exported */
 }
 
+/* The same for both modes, and a refused login is not spared: probe_refused(). What does not
+ * answer at all has refused nothing. */
+static int template_fence(struct backend *b, const struct backend_volume *volume,
+			  const struct backend_export *export_, struct error *err)
+{
+	(void)b;
+	(void)volume;
+	(void)export_;
+	(void)err;
+	return 0;
+}
+
 static int template_sessions(struct backend *b, const struct backend_volume *volume,
 			     const struct backend_export *export_, session_fn *fn, void *arg,
 			     struct error *err)
@@ -211,6 +223,7 @@ const struct driver template_driver = {
 	.export = template_export,
 	.probe = template_probe,
 	.unexport = template_unexport,
+	.fence = template_fence,
 	.sessions = template_sessions,
 	.end_sessions = template_end_sessions,
 	.list_exports = template_list_exports,

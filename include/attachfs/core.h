@@ -153,6 +153,7 @@ enum work_type {
 	WORK_PURGE,
 	WORK_ATTACH,
 	WORK_DETACH,
+	WORK_FENCE,
 };
 
 /* One thing to do, with everything that is needed to do it. Plain data. */
@@ -163,7 +164,7 @@ struct work {
 	uint64_t generation;
 	char pool[NAME_BYTES_MAX + 1];
 	struct backend_volume volume; /* .pool points at `pool` */
-	struct backend_export want;   /* ATTACH: the export to make; DETACH: the one to end */
+	struct backend_export want;   /* ATTACH: the export to make; DETACH, FENCE: the one to end */
 	bool switches;		      /* ATTACH: the other mode is exported now and must go */
 	bool sessions_forbid;	      /* a live session on what goes refuses it (EBUSY) */
 };

@@ -145,6 +145,17 @@ struct driver {
 	int (*unexport)(struct backend *backend, const struct backend_volume *volume,
 			const struct backend_export *export_, struct error *err);
 
+	/*
+	 * Fences the host `export_->initiator`, in either mode (`export_->mode` is of no account) and
+	 * whatever it does: hangs, writes, logs in again and again. Takes its access away, ends its
+	 * sessions, and returns 0 only when none is left and the target itself has refused a login
+	 * as that host, with its name and its secret; the target being gone is such a refusal, a
+	 * portal that does not answer is none. Anything else is an error, and the call is repeated
+	 * until it is 0. No other host notices.
+	 */
+	int (*fence)(struct backend *backend, const struct backend_volume *volume,
+		     const struct backend_export *export_, struct error *err);
+
 	/* Calls `fn` for each live session of the host on this export; a non-zero return of
 	 * `fn` ends the walk and is returned. Our own probe's sessions do not count. */
 	int (*sessions)(struct backend *backend, const struct backend_volume *volume,

@@ -129,6 +129,14 @@ enum attachment_status {
 	ATTACHMENT_ATTACHED = 2,
 	ATTACHMENT_DETACHING = 3,
 	ATTACHMENT_ERROR = 4,
+	ATTACHMENT_FENCING = 5,
+	ATTACHMENT_FENCED = 6,
+};
+
+/* What becomes of an attachment once its host is provably out. On disk: append only. */
+enum after_fence {
+	AFTER_STAY = 0, /* it is fenced, until that is taken back */
+	AFTER_REMOVE = 1,
 };
 
 struct attachment {
@@ -145,6 +153,10 @@ struct attachment {
 	struct text driver_volume_type, target_iqn, target_portal;
 	uint64_t target_lun, target_discovered, discard, chap;
 	uint64_t shard;		  /* the driver's, plus 1; 0 = not chosen yet */
+	uint64_t fenced;	  /* wanted, while `fenced` is written; what is shown is the status */
+	uint64_t fence_own;	  /* 1: it was fenced itself, not only with its host */
+	struct text fence_raw;	  /* raw `fenced` to show once it is true */
+	uint64_t after_fence;	  /* enum after_fence */
 };
 
 struct key {
@@ -173,7 +185,7 @@ struct value_type {
 	int (*parse)(struct text trimmed, void *field); /* -EINVAL, -ERANGE … */
 	void (*format)(const void *field, struct buf *out);
 };
-extern const struct value_type value_line, value_bool, value_number, value_size, value_bytes,
+extern const struct value_type value_line, value_bool, value_flag, value_number, value_size, value_bytes,
 	value_mode, value_access, value_iqn, value_ip, value_time, value_uuid, value_name,
 	value_pool, value_thousandths;
 
@@ -397,6 +409,10 @@ enum attachment_node {
 	ATTACHMENT_SHARD,
 	ATTACHMENT_LINK_BY_HOST,
 	ATTACHMENT_LINK_FLAT,
+	ATTACHMENT_FENCE,
+	ATTACHMENT_FENCE_OWN,
+	ATTACHMENT_FENCE_RAW,
+	ATTACHMENT_AFTER_FENCE,
 	ATTACHMENT_NODES
 };
 enum key_node { KEY_VALUE = 2 };

@@ -10,12 +10,19 @@
 const char *const attachment_status_names[] = {
 	[ATTACHMENT_RESERVED] = "reserved",   [ATTACHMENT_ATTACHING] = "attaching",
 	[ATTACHMENT_ATTACHED] = "attached",   [ATTACHMENT_DETACHING] = "detaching",
-	[ATTACHMENT_ERROR] = "error",
+	[ATTACHMENT_ERROR] = "error",	      [ATTACHMENT_FENCING] = "fencing",
+	[ATTACHMENT_FENCED] = "fenced",
 };
 
 static uint64_t status_of(const union any *object)
 {
 	return object->attachment.status;
+}
+
+/* Is nothing exported to it, provably? */
+bool attachment_is_out(const struct attachment *a)
+{
+	return a->status == ATTACHMENT_RESERVED || a->status == ATTACHMENT_FENCED;
 }
 
 /* The volume, its pool and its dock. */
@@ -99,7 +106,7 @@ static int look_at_sibling(void *arg, uint64_t number, struct text name)
 	if (number == s->self->o.number)
 		return 0;
 	rc = object_get_kind(s->c->tx, number, KIND_ATTACHMENT, &a);
-	if (rc || a.attachment.status == ATTACHMENT_RESERVED)
+	if (rc || attachment_is_out(&a.attachment))
 		return rc;
 	if (text_equal(a.attachment.host_initiator, s->self->host_initiator))
 		text_copy(s->same_initiator, sizeof(s->same_initiator), name);
@@ -154,6 +161,7 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 
 	if (rc)
 		return rc;
+	a->after_fence = AFTER_STAY;
 	a->status = status;
 	a->generation++;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
@@ -208,11 +216,23 @@ int attachment_set_mode(struct change *c, union any *now, const union any *befor
 			break;
 		change_wait(c, a->o.number, a->generation, c->core->conf->attach_timeout_ms);
 		return 0;
+	case ATTACHMENT_FENCING:
+	case ATTACHMENT_FENCED:
+		return error_set(c->err, EPERM, "%s is %s: echo 0 > fenced first", a->o.name,
+				 attachment_status_names[a->status]);
 	case ATTACHMENT_DETACHING:
 		break;
 	}
 	return error_set(c->err, EBUSY, "%s is %s: wait until it is done", a->o.name,
 			 attachment_status_names[a->status]);
+}
+
+int attachment_begin_fence(struct change *c, struct attachment *a, unsigned timeout_ms)
+{
+	struct place p;
+	int rc = get_place(c, a, &p);
+
+	return rc ? rc : begin_work(c, a, &p, ATTACHMENT_FENCING, timeout_ms);
 }
 
 /* The record goes, and every name by which it was found. */
@@ -233,11 +253,14 @@ static int detach(struct change *c, union any *object)
 	struct place p;
 	int rc;
 
-	if (a->status == ATTACHMENT_RESERVED)
+	if (attachment_is_out(a))
 		return attachment_detached(c, object);
-	if (a->status == ATTACHMENT_DETACHING) {
+	if (a->status == ATTACHMENT_DETACHING || a->status == ATTACHMENT_FENCING) {
 		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
-		return 0;
+		if (a->status == ATTACHMENT_DETACHING)
+			return 0;
+		a->after_fence = AFTER_REMOVE;
+		return change_save(c, object);
 	}
 	rc = get_place(c, a, &p);
 	if (!rc)

@@ -40,10 +40,32 @@ static int render_sessions(struct view *view, const union any *object, struct bu
 	return 0;
 }
 
-/* Nothing of a connection is shown before there is one. */
+/*
+ * Nothing of a connection is shown before there is one. The account of one that failed is kept
+ * all the same: who proves that the host is out has to try it.
+ */
 static bool connected(const union any *object)
 {
 	return object->attachment.target_iqn.n;
+}
+
+static int render_user(struct view *view, const union any *object, struct buf *out)
+{
+	(void)view;
+	return connected(object) ? add_line(object->attachment.chap_user, out) : 0;
+}
+
+static int render_secret(struct view *view, const union any *object, struct buf *out)
+{
+	(void)view;
+	return connected(object) ? add_line(object->attachment.chap_secret, out) : 0;
+}
+
+static int render_fenced(struct view *view, const union any *object, struct buf *out)
+{
+	(void)view;
+	buf_str(out, object->attachment.status == ATTACHMENT_FENCED ? "1\n" : "0\n");
+	return 0;
 }
 
 static int render_discovered(struct view *view, const union any *object, struct buf *out)
@@ -188,7 +210,8 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 			       .type = NODE_ATTR,
 			       STORED(status, value_number),
 			       .render = render_status,
-			       .help = "reserved, attaching, attached, detaching or error"},
+			       .help = "reserved, attaching, attached, detaching, error, fencing "
+				       "or fenced"},
 	[ATTACHMENT_EFFECTIVE_MODE] = {.name = "effective_mode",
 				       .type = NODE_ATTR,
 				       STORED(effective_mode, value_access),
@@ -248,12 +271,14 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_AUTH_USERNAME] = {.name = "auth_username",
 				      IN_CONNECTION,
 				      STORED(chap_user, value_line),
+				      .render = render_user,
 				      .help = "CHAP user of this attachment alone"},
 	[ATTACHMENT_AUTH_PASSWORD] = {.name = "auth_password",
 				      IN_CONNECTION,
 				      .flags = NODE_STORED | NODE_SECRET,
 				      .value = &value_line,
 				      FIELD(chap_secret),
+				      .render = render_secret,
 				      .help = "its CHAP secret; readable by the owner only"},
 	[ATTACHMENT_DISCARD] = {.name = "discard",
 				IN_CONNECTION,
@@ -278,6 +303,24 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_LINK_BY_HOST] = {.name = "link_by_host",
 				     .type = NODE_LINK,
 				     .readlink = link_readlink_by_host},
+	[ATTACHMENT_FENCE] = {.name = "fenced",
+			      .type = NODE_ATTR,
+			      .flags = NODE_SETTABLE | NODE_REPEAT,
+			      .value = &value_flag,
+			      FIELD(fenced),
+			      .apply = attachment_set_fenced,
+			      .render = render_fenced,
+			      .help = "1: the host is provably out, whatever it does, and cannot be "
+				      "attached; writing 1 fences, 0 takes it back"},
+	[ATTACHMENT_FENCE_OWN] = {.name = "fence_own",
+				  .type = NODE_FIELD,
+				  STORED(fence_own, value_number)},
+	[ATTACHMENT_FENCE_RAW] = {.name = "fence_raw",
+				  .type = NODE_FIELD,
+				  STORED(fence_raw, value_line)},
+	[ATTACHMENT_AFTER_FENCE] = {.name = "after_fence",
+				    .type = NODE_FIELD,
+				    STORED(after_fence, value_number)},
 	[ATTACHMENT_LINK_FLAT] = {.name = "link_flat",
 				  .type = NODE_LINK,
 				  .readlink = link_readlink_attachment},

@@ -174,6 +174,15 @@ extern const char *const attachment_status_names[];
 extern const struct node attachment_nodes[ATTACHMENT_NODES];
 int attachment_set_mode(struct change *c, union any *now, const union any *before);
 int attachment_detached(struct change *c, union any *attachment);
+bool attachment_is_out(const struct attachment *a);
+/* Its host is to be put out, whatever it does; the request waits for that. */
+int attachment_begin_fence(struct change *c, struct attachment *a, unsigned timeout_ms);
+
+/* fence.c */
+int attachment_set_fenced(struct change *c, union any *now, const union any *before);
+/* The host is provably out: what is to follow. The attachment may be gone after it. */
+int attachment_fenced(struct change *c, union any *attachment);
+void attachment_drop_connection(struct attachment *a);
 
 /* info.c */
 int dock_info(struct view *view, const union any *object, struct buf *out);

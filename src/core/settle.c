@@ -113,12 +113,18 @@ static void keep_connection(struct change *c, struct attachment *a,
 		a->chap_user = a->chap_secret = TEXT_NONE;
 }
 
-static void drop_connection(struct attachment *a)
+/* The account outlives what it was for, in case that was not taken away completely. */
+static void drop_target(struct attachment *a)
 {
 	a->driver_volume_type = a->target_iqn = a->target_portal = TEXT_NONE;
-	a->chap_user = a->chap_secret = TEXT_NONE;
 	a->target_lun = a->target_discovered = a->discard = a->chap = 0;
 	a->effective_mode = ACCESS_NONE;
+}
+
+void attachment_drop_connection(struct attachment *a)
+{
+	drop_target(a);
+	a->chap_user = a->chap_secret = TEXT_NONE;
 }
 
 /* A live session forbade the switch or the detach: it stays what it was. */
@@ -151,7 +157,7 @@ static int attached(struct change *c, const struct outcome *o, union any *object
 		return stays_attached(c, object);
 	a->mode_before = TEXT_NONE;
 	a->status = ATTACHMENT_ERROR;
-	drop_connection(a);
+	drop_target(a);
 	return 0;
 }
 
@@ -173,6 +179,8 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	rc = volume_touch(c, object.o.parent);
 	if (rc)
 		return rc;
+	if (o->work->type == WORK_FENCE) /* which does not fail: it goes on */
+		return o->result ? -EINVAL : attachment_fenced(c, &object);
 	if (o->work->type == WORK_ATTACH) {
 		rc = attached(c, o, &object);
 	} else if (!o->result) {
@@ -195,6 +203,7 @@ static int apply_outcome(struct change *c, void *arg)
 		return settle_volume(c, o);
 	case WORK_ATTACH:
 	case WORK_DETACH:
+	case WORK_FENCE:
 		return settle_attachment(c, o);
 	}
 	return -EINVAL;
@@ -207,7 +216,7 @@ int core_settle(struct core *core, const struct work *work, int result,
 	struct outcome o = {work, result, connection, seen, err, false};
 	int rc = core_run(core, apply_outcome, &o, NULL);
 
-	if (!rc && work->type == WORK_DETACH && !result)
+	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)
 		core_sessions_set(core, work->object, 0, TEXT_NONE);
 	if (!rc && !o.stale)
 		waiters_settled(core, work->object, work->generation, result, err);

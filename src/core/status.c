@@ -20,6 +20,7 @@ static int tally_one(void *arg, uint64_t number, struct text name)
 		text_copy(sum->holder, sizeof(sum->holder), name);
 	switch ((enum attachment_status)a.attachment.status) {
 	case ATTACHMENT_RESERVED:
+	case ATTACHMENT_FENCED:
 		sum->reserved++;
 		return 0;
 	case ATTACHMENT_ATTACHING:
@@ -29,6 +30,7 @@ static int tally_one(void *arg, uint64_t number, struct text name)
 		sum->attached++;
 		break;
 	case ATTACHMENT_DETACHING:
+	case ATTACHMENT_FENCING:
 		sum->detaching++;
 		break;
 	case ATTACHMENT_ERROR:

@@ -52,6 +52,11 @@ static void format_bool(const void *field, struct buf *out)
 	buf_str(out, number(field) ? "true" : "false");
 }
 
+static void format_flag(const void *field, struct buf *out)
+{
+	buf_str(out, number(field) ? "1" : "0");
+}
+
 static int parse_number(struct text t, void *field)
 {
 	uint64_t value = 0;
@@ -219,6 +224,8 @@ const struct value_type value_line = {
 	"text", "one line of UTF-8 text", true, false, parse_line, format_line};
 const struct value_type value_bool = {
 	"boolean", "true or false", false, false, parse_bool, format_bool};
+const struct value_type value_flag = {
+	"flag", "1 or 0", false, false, parse_bool, format_flag};
 const struct value_type value_number = {"number",
 					"a whole number from 0 to 4294967295",
 					false,

@@ -66,7 +66,7 @@ static int attachment_work(struct tx *tx, const struct attachment *a, enum work_
 	if (type == WORK_ATTACH) {
 		w->switches = a->effective_mode && a->effective_mode != a->mode;
 		w->sessions_forbid = w->switches;
-	} else {
+	} else if (type == WORK_DETACH) {
 		w->sessions_forbid = a->effective_mode != ACCESS_NONE;
 	}
 	return 0;
@@ -86,6 +86,8 @@ static int make_work(struct tx *tx, uint64_t number, struct work *w)
 		return attachment_work(tx, &object.attachment, WORK_ATTACH, w);
 	if (object.attachment.status == ATTACHMENT_DETACHING)
 		return attachment_work(tx, &object.attachment, WORK_DETACH, w);
+	if (object.attachment.status == ATTACHMENT_FENCING)
+		return attachment_work(tx, &object.attachment, WORK_FENCE, w);
 	return -ENOENT;
 }
 
@@ -184,7 +186,7 @@ static int is_attached(void *arg, uint64_t number, struct text name)
 	int rc = object_get_kind(arg, number, KIND_ATTACHMENT, &a);
 
 	(void)name;
-	return rc ? rc : a.attachment.status != ATTACHMENT_RESERVED;
+	return rc ? rc : !attachment_is_out(&a.attachment);
 }
 
 static int tell_volume(struct volumes *s, const union any *volume)

@@ -261,7 +261,7 @@ static int memory_probe(struct backend *b, const struct backend_volume *volume,
 	if (e)
 		seen = (enum access_mode)e->mode;
 	pthread_mutex_unlock(&b->lock);
-	if (seen != export_->mode || memory_fault_wrong(&b->faults))
+	if (seen != export_->mode || memory_fault_wrong(&b->faults, "probe"))
 		return error_set(err, EIO, "the probe of volume %s as %s did not see what was "
 				 "exported", volume->id, export_->initiator);
 	*ret_mode = seen;
@@ -292,6 +292,30 @@ static int memory_unexport(struct backend *b, const struct backend_volume *volum
 	if (v)
 		remove_export(v, export_);
 	pthread_mutex_unlock(&b->lock);
+	return 0;
+}
+
+/* Both modes at once: a host has one export of a volume. */
+static int memory_fence(struct backend *b, const struct backend_volume *volume,
+			const struct backend_export *export_, struct error *err)
+{
+	struct backend_export other = *export_;
+	struct memory_volume *v;
+	int rc = memory_fault(&b->faults, "fence", err);
+
+	if (rc)
+		return rc;
+	other.mode = export_->mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO;
+	pthread_mutex_lock(&b->lock);
+	v = memory_table_find(&b->volumes, volume->id);
+	if (v) {
+		remove_export(v, export_);
+		remove_export(v, &other);
+	}
+	pthread_mutex_unlock(&b->lock);
+	if (memory_fault_wrong(&b->faults, "fence"))
+		return error_set(err, EIO, "a login to volume %s as %s is still admitted",
+				 volume->id, export_->initiator);
 	return 0;
 }
 
@@ -392,6 +416,7 @@ const struct driver memory_driver = {
 	.export = memory_export_,
 	.probe = memory_probe,
 	.unexport = memory_unexport,
+	.fence = memory_fence,
 	.sessions = memory_sessions,
 	.end_sessions = memory_end_sessions,
 	.list_exports = memory_list_exports,

@@ -147,13 +147,13 @@ int memory_fault(struct memory_faults *f, const char *call, struct error *err)
 	return code ? error_set(err, code, "%s: injected failure: %s", call, strerror(code)) : 0;
 }
 
-bool memory_fault_wrong(struct memory_faults *f)
+bool memory_fault_wrong(struct memory_faults *f, const char *call)
 {
 	bool wrong;
 
 	pthread_mutex_lock(&f->lock);
 	refresh(f);
-	wrong = find_rule(f, "probe", "wrong");
+	wrong = find_rule(f, call, "wrong");
 	pthread_mutex_unlock(&f->lock);
 	return wrong;
 }

@@ -14,12 +14,13 @@
  *
  *	CALL delay MILLISECONDS		the call sleeps first; a changed file ends the sleep
  *	CALL fail ERRNO [once]		the call fails, EIO by its name or number
- *	CALL wrong			probe only: it sees the other mode and fails
+ *	probe wrong			it sees the other mode and fails
+ *	fence wrong			the host's login is not refused, so it fails
  *	sessions INITIATOR [ADDRESS]	this host has a live session on each of its exports, since
  *					the file's last change
  *	restart				the epoch changes and every export is forgotten
  *
- * CALL is a member of struct driver (export, unexport, probe, provision, extend, purge,
+ * CALL is a member of struct driver (export, unexport, fence, probe, provision, extend, purge,
  * sessions, end_sessions, list_exports, check, pool_usage) or `*`. `once` and `restart` hold
  * once for each time that the file changes. Replace the file by rename for an atomic change.
  * At most 64 rules hold.
@@ -47,8 +48,8 @@ void memory_faults_free(struct memory_faults *f);
 /* Sleeps and fails as the file says for `call`; 0 if it lets the call pass. */
 int memory_fault(struct memory_faults *f, const char *call, struct error *err);
 
-/* Does `probe wrong` hold? */
-bool memory_fault_wrong(struct memory_faults *f);
+/* Does `CALL wrong` hold? */
+bool memory_fault_wrong(struct memory_faults *f, const char *call);
 
 /* True once for each change of the file that contains `restart`. */
 bool memory_fault_restart(struct memory_faults *f);

@@ -262,6 +262,7 @@ const struct driver tgt_driver = {
 	.export = tgt_export,
 	.probe = tgt_probe,
 	.unexport = tgt_unexport,
+	.fence = tgt_fence,
 	.sessions = tgt_sessions,
 	.end_sessions = tgt_end_sessions,
 	.list_exports = tgt_list_exports,

@@ -162,6 +162,10 @@ int tgt_probe(struct backend *b, const struct backend_volume *volume,
 	      enum access_mode *ret_mode, struct error *err);
 int tgt_unexport(struct backend *b, const struct backend_volume *volume,
 		 const struct backend_export *e, struct error *err);
+/* Takes the host's name and secret from the target and ends its sessions; proves nothing. */
+int tgt_put_out(struct tgt_call *call, struct tgt_target *t, const struct backend_export *e);
+/* 0 if the daemon refuses a login as that host to that volume's target of its mode. */
+int tgt_login_refused(struct tgt_call *call, const char *id, const struct backend_export *e);
 /* The target's entry, or NULL if no daemon has such a target. */
 int tgt_find_target(struct backend *b, const char *id, const struct backend_export *e,
 		    struct tgt_target **ret, struct error *err);
@@ -171,6 +175,10 @@ int tgt_use_target(struct tgt_call *call, struct backend *b, struct tgt_target *
 /* Ends a call on `t`: -EAGAIN and a fresh look if the daemon, or the target in it, was lost.
  * `t` may be gone afterwards. */
 int tgt_finish(struct tgt_call *call, struct tgt_target *t, int rc);
+
+/* tgt_fence.c: struct driver's member of this name. */
+int tgt_fence(struct backend *b, const struct backend_volume *volume,
+	      const struct backend_export *e, struct error *err);
 
 /* tgt_account.c: who may log in by CHAP. An account is made in the daemon ... */
 void tgt_account_begin(struct tgt_call *call, const char *user, const char *secret,

@@ -69,20 +69,21 @@ static enum access_mode other_mode(enum access_mode mode)
 	return mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO;
 }
 
-static void make_probe(struct backend *b, const char *id, const struct backend_export *e,
-		       struct tgt_shard *shard, char *target, size_t size,
-		       struct probe_request *ret)
+int tgt_login_refused(struct tgt_call *call, const char *id, const struct backend_export *e)
 {
-	tgt_target_name(b, id, e->mode, target, size);
-	*ret = (struct probe_request){
-		.portal = shard->portal,
+	char target[ISCSI_NAME_MAX + 1];
+	struct probe_request request = {
+		.portal = call->shard->portal,
 		.target = target,
 		.initiator = e->initiator,
-		.user = b->conf.chap ? e->chap_user : NULL,
+		.user = call->b->conf.chap ? e->chap_user : NULL,
 		.secret = e->chap_secret,
 		.lun = TGT_LUN,
 		.timeout_ms = PROBE_MS,
 	};
+
+	tgt_target_name(call->b, id, e->mode, target, sizeof(target));
+	return probe_refused(&request, call->err);
 }
 
 /* A target without hosts goes, and with it every login that is under way. Else those must have
@@ -90,8 +91,6 @@ static void make_probe(struct backend *b, const char *id, const struct backend_e
 static int prove_gone(struct tgt_call *call, struct tgt_target *t,
 		      const struct backend_export *e)
 {
-	char target[ISCSI_NAME_MAX + 1];
-	struct probe_request request;
 	int rc;
 
 	if (!t->n_hosts)
@@ -99,10 +98,7 @@ static int prove_gone(struct tgt_call *call, struct tgt_target *t,
 	rc = tgt_logins_settle(call);
 	if (!rc)
 		rc = tgt_sessions_end(call, t, e->initiator, true);
-	if (rc)
-		return rc;
-	make_probe(call->b, t->id, e, t->shard, target, sizeof(target), &request);
-	return probe_refused(&request, call->err);
+	return rc ? rc : tgt_login_refused(call, t->id, e);
 }
 
 /* The note last: until then a call that is cut short is found to be unfinished. */
@@ -119,8 +115,7 @@ static int drop_account(struct tgt_call *call, struct tgt_target *t, const char 
 }
 
 /* The name first, so that no new login begins; then the secret; then the sessions there are. */
-static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
-			const struct backend_export *e)
+int tgt_put_out(struct tgt_call *call, struct tgt_target *t, const struct backend_export *e)
 {
 	struct tgt_host *host = tgt_host_find(t, e->initiator);
 	_cleanup_free_ char *known = host && *host->user ? strdup(host->user) : NULL;
@@ -133,7 +128,14 @@ static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
 	if (rc)
 		return rc;
 	tgt_host_remove(call->b, t, e->initiator);
-	rc = tgt_sessions_end(call, t, e->initiator, true);
+	return tgt_sessions_end(call, t, e->initiator, true);
+}
+
+static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
+			const struct backend_export *e)
+{
+	int rc = tgt_put_out(call, t, e);
+
 	return rc ? rc : prove_gone(call, t, e);
 }
 

@@ -57,8 +57,7 @@ static int collect_unsettled(void *arg, const struct work *w)
 {
 	struct comparison *c = arg;
 
-	return w->type == WORK_ATTACH || w->type == WORK_DETACH ? add_export(&c->unsettled, &w->want)
-								: 0;
+	return w->object != w->volume_number ? add_export(&c->unsettled, &w->want) : 0;
 }
 
 static const struct backend_export *find_initiator(const struct exports *list,

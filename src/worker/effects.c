@@ -104,6 +104,14 @@ static int detach(struct dock_worker *d, const struct work *w, struct error *err
 	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
 }
 
+/* Whatever has not been proved is tried again, and told as such. */
+static int fence(struct dock_worker *d, const struct work *w, struct error *err)
+{
+	int rc = d->driver->fence(d->backend, &w->volume, &w->want, err);
+
+	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+}
+
 /* The bytes are worth trying for until they are gone. */
 static int purge(struct dock_worker *d, const struct work *w, struct error *err)
 {
@@ -139,6 +147,9 @@ static int run_work(struct dock_worker *d, const struct work *w)
 		break;
 	case WORK_DETACH:
 		rc = detach(d, w, &err);
+		break;
+	case WORK_FENCE:
+		rc = fence(d, w, &err);
 		break;
 	}
 	if (rc && err.code)

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +259,162 @@ static void a_detached_writer_is_stopped(void **state)
 	assert_true(sum == bed_checksum(bed, &v));
 	assert_int_equal(login_once(&login), -EACCES);
 	detach(bed, &v, &other);
+}
+
+/* ---- fences ---- */
+
+static void fence(struct bed *bed, const struct backend_volume *v, struct attached *a)
+{
+	struct backend_export e = a->e;
+
+	/* Of whatever mode it is told, it is out of both. */
+	e.mode = e.mode == ACCESS_RO ? ACCESS_RW : ACCESS_RO;
+	bed_ok(bed, bed->driver->fence(bed->backend, v, &e, &bed->err));
+	a->on = false;
+}
+
+/* Each of four hosts in either mode is fenced in turn, twice, and comes back with a new secret. */
+static void fenced_hosts_are_out(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(12);
+	struct attached all[HOSTS];
+
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	for (unsigned i = 0; i < HOSTS; i++) {
+		all[i] = attached(i, i % 2 ? ACCESS_RO : ACCESS_RW);
+		fence(bed, &v, &all[i]); /* which was never there */
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < HOSTS; i++)
+			attach(bed, &v, &all[i]);
+		for (unsigned i = 0; i < HOSTS; i++) {
+			fence(bed, &v, &all[i]);
+			check_logins(bed, all, HOSTS);
+			check_list(bed, &v, all, HOSTS);
+			fence(bed, &v, &all[i]);
+			check_list(bed, &v, all, HOSTS);
+		}
+	}
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct attached again = all[i];
+
+		snprintf(again.e.chap_user, sizeof(again.e.chap_user), "again%u", i);
+		snprintf(again.e.chap_secret, sizeof(again.e.chap_secret), "new-secret-of-%u", i);
+		attach(bed, &v, &again);
+		check_logins(bed, all, HOSTS); /* the old one is worth nothing */
+		check_list(bed, &v, &again, 1);
+		fence(bed, &v, &again);
+	}
+}
+
+/* A host that has hung, or does not want to go: logs in as often as it can, and writes. */
+struct stubborn {
+	struct host_login login;
+	uint64_t lba;
+	atomic_bool stop;
+	atomic_ulong logins, writes;
+	pthread_t thread;
+};
+
+static void *come_back(void *arg)
+{
+	struct stubborn *s = arg;
+	unsigned char block[HOST_BLOCK];
+	struct host *h;
+
+	while (!s->stop) {
+		if (host_open(&s->login, &h)) {
+			usleep(200);
+			continue;
+		}
+		s->logins++;
+		do
+			memset(block, (int)++s->writes, sizeof(block));
+		while (!s->stop && !host_write(h, s->lba, block, 1));
+		host_drop(h);
+	}
+	return NULL;
+}
+
+static void start_stubborn(struct stubborn *s, const struct attached *a, uint64_t lba)
+{
+	s->login = bed_login(&a->e, &a->c);
+	s->lba = lba;
+	assert_int_equal(pthread_create(&s->thread, NULL, come_back, s), 0);
+	while (s->writes < 20)
+		usleep(1000);
+}
+
+static void stop_stubborn(struct stubborn *s)
+{
+	s->stop = true;
+	pthread_join(s->thread, NULL);
+}
+
+static void a_stubborn_writer_is_fenced(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(13);
+	struct attached victim = attached(0, ACCESS_RW), other = attached(1, ACCESS_RW);
+	struct host_writer *w;
+	struct host_login login;
+	unsigned char before[HOST_BLOCK], after[HOST_BLOCK];
+
+	if (!bed->real)
+		skip();
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	attach(bed, &v, &other);
+	login = bed_login(&other.e, &other.c);
+	assert_int_equal(host_writer_start(&login, 9, 500, &w), 0);
+	for (int i = 0; i < 10; i++) {
+		struct stubborn s[3] = {0};
+		unsigned long writes;
+
+		attach(bed, &v, &victim);
+		for (int k = 0; k < 3; k++)
+			start_stubborn(&s[k], &victim, 0);
+		fence(bed, &v, &victim);
+		bed_read_block(bed, &v, 0, before);
+		writes = host_writer_count(w);
+		for (int k = 0; k < 2000 && host_writer_count(w) < writes + 5; k++)
+			usleep(1000);
+		assert_true(host_writer_count(w) >= writes + 5);
+		bed_read_block(bed, &v, 0, after);
+		for (int k = 0; k < 3; k++)
+			stop_stubborn(&s[k]);
+		assert_memory_equal(before, after, sizeof(before));
+		check_list(bed, &v, &other, 1);
+	}
+	assert_int_equal(host_writer_stop(w), 0);
+}
+
+/* It has shown its name and secret, and sends the login's last message after the fence. */
+static void an_unfinished_login_is_fenced(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(14);
+	struct attached victim = attached(0, ACCESS_RW), other = attached(1, ACCESS_RO);
+	struct host_login login;
+
+	if (!bed->real)
+		skip();
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	attach(bed, &v, &other);
+	for (unsigned alone = 0; alone < 2; alone++) {
+		for (unsigned stage = 1; stage <= 4; stage++) {
+			struct host *h;
+
+			attach(bed, &v, &victim);
+			login = bed_login(&victim.e, &victim.c);
+			assert_int_equal(host_open_until(&login, stage, &h), 0);
+			fence(bed, &v, &victim);
+			assert_int_not_equal(host_finish(h), 0);
+			host_drop(h);
+		}
+		if (!alone)
+			fence(bed, &v, &other);
+	}
 }
 
 static void a_reader_cannot_write(void **state)
@@ -575,7 +732,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(each_order_of_detach),	  TEST(random_comings_and_goings),
 		TEST(a_writer_notices_nothing),	  TEST(a_detached_writer_is_stopped),
-		TEST(a_reader_cannot_write),	  TEST(repeats_are_harmless),
+		TEST(fenced_hosts_are_out),	  TEST(a_stubborn_writer_is_fenced),
+		TEST(an_unfinished_login_is_fenced), TEST(a_reader_cannot_write),
+		TEST(repeats_are_harmless),
 		TEST(a_mode_is_switched),	  TEST(it_grows_online),
 		TEST(sessions_are_counted_and_ended), TEST(a_restart_is_noticed),
 		TEST(exports_are_adopted),	  TEST(volumes_go_in_parallel),

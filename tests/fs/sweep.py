@@ -40,6 +40,8 @@ NOT_POOL = [(v, "EINVAL") for v in
 NOT_MODE = [(v, "EINVAL") for v in
             ("x", "RO", "Rw", "r", "w", "rwx", "ro rw", "read-only", "ro\nrw", "0", "ro,rw", "r o")]
 
+NOT_FLAG = NOT_BOOL
+
 TEXTS = ["hello", "hello\n", "gr\u00fc\u00dfe \u2603\n", "a\tb", "  inner  blanks kept  \n",
          "x" * 4095 + "\n", LONG]
 BOOLS = ["true", "true\n", "1", "0\n", "Yes", "off", "FALSE\n", "no"]
@@ -84,12 +86,14 @@ TABLE = {
         "mode": (NOT_MODE, []), "initiator": (NOT_IQN, IQNS), "ip": (NOT_IP, IPS),
         "os_type": (NOT_TEXT, TEXTS), "platform": (NOT_TEXT, TEXTS),
         "mountpoint": (NOT_TEXT, TEXTS), "metadata/k": (NOT_TEXT, TEXTS),
+        "fenced": (NOT_FLAG, ["1", "1\n", "0", "yes\n", "0\n"]),
     },
     "volumes/made/attachments/used": {
         "mode": (NOT_MODE, ["rw", "rw\n", "ro", "ro\n"]),
         "initiator": (fixed(NOT_IQN) + [("iqn.2026-11.test:b", "EBUSY")], []), "ip": (NOT_IP, IPS),
         "os_type": (NOT_TEXT, TEXTS), "platform": (NOT_TEXT, TEXTS),
         "mountpoint": (NOT_TEXT, TEXTS), "metadata/k": (NOT_TEXT, TEXTS),
+        "fenced": (NOT_FLAG, ["0", "0\n"]),
     },
 }
 

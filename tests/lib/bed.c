@@ -193,16 +193,32 @@ void bed_ok_(struct bed *bed, int rc, const char *call, const char *file, int li
 	_assert_int_equal(rc, 0, file, line);
 }
 
-uint64_t bed_checksum(const struct bed *bed, const struct backend_volume *volume)
+static int open_file(const struct bed *bed, const struct backend_volume *volume)
 {
-	char path[160], block[4096];
-	uint64_t sum = 14695981039346656037ULL;
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
+	char path[160];
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", bed->pool_dir, volume->id);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
+	return fd;
+}
+
+void bed_read_block(const struct bed *bed, const struct backend_volume *volume, uint64_t lba,
+		    void *out)
+{
+	_cleanup_close_ int fd = open_file(bed, volume);
+
+	assert_int_equal(pread(fd, out, HOST_BLOCK, (off_t)lba * HOST_BLOCK), HOST_BLOCK);
+}
+
+uint64_t bed_checksum(const struct bed *bed, const struct backend_volume *volume)
+{
+	_cleanup_close_ int fd = open_file(bed, volume);
+	uint64_t sum = 14695981039346656037ULL;
+	char block[4096];
+	ssize_t n;
+
 	while ((n = read(fd, block, sizeof(block))) > 0)
 		for (ssize_t i = 0; i < n; i++)
 			sum = (sum ^ (unsigned char)block[i]) * 1099511628211ULL;

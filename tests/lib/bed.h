@@ -46,6 +46,9 @@ struct host_login bed_login(const struct backend_export *e, const struct backend
 #define bed_ok(bed, call) bed_ok_((bed), (call), #call, __FILE__, __LINE__)
 void bed_ok_(struct bed *bed, int rc, const char *call, const char *file, int line);
 
+/* HOST_BLOCK bytes of the volume's file. */
+void bed_read_block(const struct bed *bed, const struct backend_volume *volume, uint64_t lba,
+		    void *out);
 /* A checksum of the volume's file. */
 uint64_t bed_checksum(const struct bed *bed, const struct backend_volume *volume);
 

@@ -9,10 +9,11 @@
 /* What an operation comes to: 0, an errno, or that it waits for the worker. */
 #define WAITS 4000
 
-enum status { NONE, RESERVED, ATTACHING, ATTACHED, DETACHING, FAILED, STATUSES };
+enum status { NONE, RESERVED, ATTACHING, ATTACHED, DETACHING, FAILED, FENCING, FENCED, STATUSES };
 
 static const char *const status_names[STATUSES] = {
-	"", "reserved\n", "attaching\n", "attached\n", "detaching\n", "error\n"};
+	"",	       "reserved\n", "attaching\n", "attached\n",
+	"detaching\n", "error\n",    "fencing\n",   "fenced\n"};
 
 /* ---- the parties: volume v (multiattach), hosts h and i ---- */
 
@@ -48,7 +49,7 @@ static void settle(struct fixture *f, const char *host, int result)
 /* Brings the attachment of volume v and this host into a status. */
 static void bring(struct fixture *f, const char *host, enum status status)
 {
-	char dir[128], mode[160];
+	char dir[128], mode[160], fenced[160];
 
 	snprintf(dir, sizeof(dir), "volumes/v/attachments/%s", host);
 	snprintf(mode, sizeof(mode), "%s/mode", dir);
@@ -66,9 +67,16 @@ static void bring(struct fixture *f, const char *host, enum status status)
 	if (status == DETACHING) {
 		struct call *call = fixture_begin_rmdir(f, dir);
 
-		fixture_await(f, "volumes/v/attachments/h/status", "detaching\n");
+		fixture_await(f, mode, "detaching\n");
 		assert_int_equal(fixture_wait(call, 0), UNANSWERED);
 	}
+	if (status == FENCING || status == FENCED) {
+		snprintf(fenced, sizeof(fenced), "%s/fenced", dir);
+		fixture_begin_write(f, fenced, "1\n");
+		fixture_await(f, mode, "fencing\n");
+	}
+	if (status == FENCED)
+		settle(f, host, 0);
 }
 
 /* ---- attachments ---- */
@@ -81,7 +89,9 @@ struct expectation {
 };
 
 #define SAME(result) {{0}, {result, RESERVED}, {result, ATTACHING}, {result, ATTACHED},        \
-		      {result, DETACHING}, {result, FAILED}}
+		      {result, DETACHING}, {result, FAILED}, {result, FENCING},               \
+		      {result, FENCED}}
+#define IF_FENCED(result) {result, FENCING}, {result, FENCED}
 #define HERE	"volumes/v/attachments/h"
 
 static const struct transition {
@@ -92,26 +102,33 @@ static const struct transition {
 	{MKDIR, HERE, "", SAME(EEXIST)},
 	{MKDIR, "volumes/v/attachments/i", "", SAME(0)},
 	{WRITE, HERE "/mode", "rw\n", {{0}, {WAITS, ATTACHING}, {WAITS, ATTACHING}, {0, ATTACHED},
-				       {EBUSY, DETACHING}, {WAITS, ATTACHING}}},
+				       {EBUSY, DETACHING}, {WAITS, ATTACHING}, IF_FENCED(EPERM)}},
 	{WRITE, HERE "/mode", "rw", {{0}, {WAITS, ATTACHING}, {WAITS, ATTACHING}, {0, ATTACHED},
-				     {EBUSY, DETACHING}, {WAITS, ATTACHING}}},
+				     {EBUSY, DETACHING}, {WAITS, ATTACHING}, IF_FENCED(EPERM)}},
 	{WRITE, HERE "/mode", "\n", {{0}, {WAITS, ATTACHING}, {WAITS, ATTACHING}, {0, ATTACHED},
-				     {EBUSY, DETACHING}, {WAITS, ATTACHING}}},
+				     {EBUSY, DETACHING}, {WAITS, ATTACHING}, IF_FENCED(EPERM)}},
 	{WRITE, HERE "/mode", "ro\n", {{0}, {WAITS, ATTACHING}, {EBUSY, ATTACHING},
 				       {WAITS, ATTACHING}, {EBUSY, DETACHING},
-				       {WAITS, ATTACHING}}},
+				       {WAITS, ATTACHING}, IF_FENCED(EPERM)}},
 	{WRITE, HERE "/mode", "RW\n", SAME(EINVAL)},
 	{WRITE, HERE "/mode", "readonly\n", SAME(EINVAL)},
 	{WRITE, HERE "/mode", "ro\nrw\n", SAME(EINVAL)},
 	{RMDIR, HERE, "", {{0}, {0, NONE}, {WAITS, DETACHING}, {WAITS, DETACHING},
-			   {WAITS, DETACHING}, {WAITS, DETACHING}}},
+			   {WAITS, DETACHING}, {WAITS, DETACHING}, {WAITS, FENCING}, {0, NONE}}},
+	{WRITE, HERE "/fenced", "1\n", {{0}, {0, FENCED}, {WAITS, FENCING}, {WAITS, FENCING},
+					{WAITS, FENCING}, {WAITS, FENCING}, {WAITS, FENCING},
+					{0, FENCED}}},
+	{WRITE, HERE "/fenced", "0\n", {{0}, {0, RESERVED}, {0, ATTACHING}, {0, ATTACHED},
+					{0, DETACHING}, {0, FAILED}, {EBUSY, FENCING},
+					{0, RESERVED}}},
+	{WRITE, HERE "/fenced", "2\n", SAME(EINVAL)},
 	{RENAME, HERE, HERE, SAME(0)},
 	{WRITE, HERE "/initiator", "iqn.2026-11.test:other\n",
 	 {{0}, {0, RESERVED}, {EBUSY, ATTACHING}, {EBUSY, ATTACHED}, {EBUSY, DETACHING},
-	  {0, FAILED}}},
+	  {0, FAILED}, IF_FENCED(EBUSY)}},
 	{WRITE, HERE "/initiator", "root\n",
 	 {{0}, {EINVAL, RESERVED}, {EBUSY, ATTACHING}, {EBUSY, ATTACHED}, {EBUSY, DETACHING},
-	  {EINVAL, FAILED}}},
+	  {EINVAL, FAILED}, IF_FENCED(EBUSY)}},
 	{WRITE, HERE "/ip", "192.0.2.1\n", SAME(0)},
 	{WRITE, HERE "/ip", "192.0.2.256\n", SAME(EINVAL)},
 	{WRITE, HERE "/mountpoint", "/mnt/data\n", SAME(0)},
@@ -172,7 +189,8 @@ static void try_transition(const struct transition *t, enum status s)
 	setup_parties(&state);
 	f = state;
 	bring(f, "h", s);
-	if (fixture_work(f, "v", "h", &(struct work){0}) && s != ATTACHING && s != DETACHING)
+	if (fixture_work(f, "v", "h", &(struct work){0}) && s != ATTACHING && s != DETACHING &&
+	    s != FENCING)
 		fail_msg("%s is owed work", status_names[s]);
 	/* Whoever waits in this status already would hide that the new call waits too. */
 	core_stop_waiting(f->core);
@@ -300,7 +318,8 @@ static const char *volume_of(enum status a, enum status b)
 		enum status status;
 		const char *volume;
 	} order[] = {{ATTACHED, "in-use\n"},	{ATTACHING, "attaching\n"},
-		     {DETACHING, "detaching\n"}, {RESERVED, "reserved\n"},
+		     {DETACHING, "detaching\n"}, {FENCING, "detaching\n"},
+		     {RESERVED, "reserved\n"}, {FENCED, "reserved\n"},
 		     {FAILED, "reserved\n"},	{NONE, "available\n"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
@@ -316,8 +335,6 @@ static void test_volume_status(void **unused)
 		for (enum status b = NONE; b < STATUSES; b++) {
 			void *state;
 
-			if (b == DETACHING)
-				continue; /* a has it */
 			setup_parties(&state);
 			bring(state, "h", a);
 			bring(state, "i", b);

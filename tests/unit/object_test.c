@@ -17,7 +17,7 @@ static const struct {
 	{&value_number, "007\n"},	       {&value_size, "16M"},
 	{&value_mode, "ro"},		       {&value_iqn, "IQN.2026-11.test:Host\n"},
 	{&value_ip, "2001:DB8::1"},	       {&value_name, "a.b-c_d"},
-	{&value_pool, "dock:pool\n"},
+	{&value_pool, "dock:pool\n"},	       {&value_flag, " on"},
 };
 
 static struct text sample_of(const struct value_type *type)

@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Fencing, seen from the hosts: whatever one does it is out when the write returns, others are not.
+load lib
+
+setup_file() {
+	fs_new 3
+	fs_start
+	new_host h1 h2 witness
+	# A tgtd without any target hangs up instead of saying no.
+	new_volume witness ssd:fast 16M
+	attach witness witness ro
+}
+
+teardown_file() {
+	fs_end
+}
+
+setup() {
+	v=v$BATS_TEST_NUMBER
+	a=$mnt/volumes/$v/attachments
+	out=$BATS_TEST_TMPDIR/hold
+	new_volume "$v" ssd:fast 16M true
+}
+
+teardown() {
+	local d
+	for d in "$a"/*/; do
+		[ ! -d "$d" ] || within 10 rmdir "$d"
+	done
+	rmdir "$mnt/volumes/$v"
+}
+
+block() { # LBA: what the volume's file has there
+	dd if="$(backing_file "$v")" bs=512 skip="$1" count=1 status=none | sha256sum
+}
+
+# ended FILE: the host's session of that hold is over
+ended() {
+	within 10 grep -q ^error "$1"
+	wait "$(cat "$1.pid")" || true
+	rm -f "$1.in"
+}
+
+@test "a writer that does not log out is out when the write returns; another writes on" {
+	local before
+	attach "$v" h1 rw
+	attach "$v" h2 rw
+	creds "$v" h2
+	hold "$out.2" --interval 1 2
+	creds "$v" h1
+	hold "$out" --interval 1 1
+	refused EBUSY rmdir "$a/h1"
+	put 1 "$a/h1/fenced"
+	before=$(block 1)
+	value_is 1 "$a/h1/fenced"
+	value_is fenced "$a/h1/status"
+	[ -z "$(cat "$a/h1/sessions" "$a/h1/effective_mode" "$a/h1/connection/auth_password")" ]
+	no_login
+	initiator=iqn.2026-11.test:h2 no_login
+	ended "$out"
+	[ "$(block 1)" = "$before" ]
+	refused EPERM put rw "$a/h1/mode"
+	explained "$a/h1" "echo 0 > fenced"
+	is_logged_in "$v" h2
+	release "$out.2"
+}
+
+@test "what is fenced comes back with echo 0, and with another secret" {
+	local old
+	attach "$v" h1 rw
+	creds "$v" h1
+	old=$HOST_SECRET
+	put 1 "$a/h1/fenced"
+	put 0 "$a/h1/fenced"
+	value_is reserved "$a/h1/status"
+	no_login
+	put ro "$a/h1/mode"
+	creds "$v" h1
+	host read 0
+	HOST_SECRET=$old no_login
+}
+
+@test "without an answer from the target nothing is fenced: ETIMEDOUT, and it goes on" {
+	attach "$v" h1 rw
+	attach "$v" h2 ro
+	creds "$v" h1
+	kill -STOP "$(tgtd_pid)"
+	refused ETIMEDOUT put 1 "$a/h1/fenced"
+	value_is fencing "$a/h1/status"
+	value_is 0 "$a/h1/fenced"
+	refused EPERM put rw "$a/h1/mode"
+	refused EBUSY put 0 "$a/h1/fenced"
+	kill -CONT "$(tgtd_pid)"
+	put 1 "$a/h1/fenced"
+	value_is 1 "$a/h1/fenced"
+	no_login
+	creds "$v" h2
+	host login
+}
+
+@test "attachfs is killed while it fences: the next one goes on" {
+	attach "$v" h1 rw
+	creds "$v" h1
+	hold "$out" --interval 1 1
+	kill -STOP "$(tgtd_pid)"
+	refused ETIMEDOUT put 1 "$a/h1/fenced"
+	fs_kill
+	kill -CONT "$(tgtd_pid)"
+	fs_start
+	within 15 value_is 1 "$a/h1/fenced"
+	value_is fenced "$a/h1/status"
+	no_login
+	ended "$out"
+}
+
+@test "a target daemon that comes back does not let in what is fenced" {
+	attach "$v" h1 rw
+	attach "$v" h2 ro
+	creds "$v" h1
+	put 1 "$a/h1/fenced"
+	kill -KILL "$(tgtd_pid)"
+	creds "$v" h2
+	within 15 host login
+	value_is fenced "$a/h1/status"
+	tgt_acl | fails grep "$(cat "$mnt/volumes/$v/id")..w iqn.2026-11.test:h1"
+}
+
+@test "one writer, many readers: a reader takes the place of the writer that was fenced" {
+	put 1 "$mnt/volumes/$v/max_writers"
+	attach "$v" h1 rw
+	attach "$v" h2 ro
+	creds "$v" h1
+	hold "$out" --interval 1 1
+	refused EBUSY put rw "$a/h2/mode"
+	explained "$a/h2" "h1 is attached rw"
+	put 1 "$a/h1/fenced"
+	put rw "$a/h2/mode"
+	creds "$v" h2
+	host write 2 7
+	ended "$out"
+	put 0 "$a/h1/fenced"
+	refused EBUSY put rw "$a/h1/mode"
+	put ro "$a/h1/mode"
+}
+
+@test "the audit log tells who fenced, and when it was done" {
+	attach "$v" h1 rw
+	put 1 "$a/h1/fenced"
+	jq -se --arg path "volumes/$v/attachments/h1" '[.[] | select(.path | startswith($path))] |
+		map(.event) | index("set") != null and index("fenced") != null and
+		(index("fenced") > index("attached"))' "$mnt/events"
+}
