@@ -92,8 +92,8 @@ struct mutation {
 /* Queues it; returns at once. In order of submission. Any thread. */
 void store_submit(struct store *store, struct mutation *m);
 
-/* Submits it and waits until it is durable; returns its result. `m->done` is not called.
- * Not from the writer thread. */
+/* Submits it and waits until it is durable; returns its result. `m->done` may be NULL; if not
+ * it is called in the writer thread, before. Not from the writer thread. */
 int store_run(struct store *store, struct mutation *m);
 
 /* Releases reader slots of processes that died. Now and then, any thread. */

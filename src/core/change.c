@@ -280,6 +280,7 @@ int change_run(struct intent *intent, struct tx *tx,
 struct own_change {
 	struct intent intent;
 	int (*apply)(struct change *c, void *arg);
+	void (*committed)(void *arg);
 	void *arg;
 };
 
@@ -295,12 +296,21 @@ static int own_apply(struct tx *tx, struct mutation *m)
 	return change_run(intent_of(m), tx, own_change);
 }
 
-int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
-	     struct error *err)
+static void own_done(struct mutation *m)
+{
+	struct own_change *own = (struct own_change *)intent_of(m);
+
+	if (!m->result && own->committed)
+		own->committed(own->arg);
+}
+
+int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
+		  void (*committed)(void *arg), void *arg, struct error *err)
 {
 	struct own_change own = {
-		.intent = {.core = core, .mutation = {.apply = own_apply}},
+		.intent = {.core = core, .mutation = {.apply = own_apply, .done = own_done}},
 		.apply = apply,
+		.committed = committed,
 		.arg = arg,
 	};
 	int rc;
@@ -318,4 +328,10 @@ int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void 
 		core_kick(core, own.intent.kick_dock, own.intent.kick_volume, KICK_WORK);
 	free(own.intent.notes);
 	return rc;
+}
+
+int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
+	     struct error *err)
+{
+	return core_run_then(core, apply, NULL, arg, err);
 }

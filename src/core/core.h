@@ -91,6 +91,9 @@ int change_run(struct intent *intent, struct tx *tx,
 /* Runs `apply` as a mutation of attachfs itself and waits until it is durable. */
 int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
 	     struct error *err);
+/* committed() is called in the writer as soon as it is, which is earlier than this returns. */
+int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
+		  void (*committed)(void *arg), void *arg, struct error *err);
 
 /* core.c: the hooks, if there are any */
 void core_tell(struct core *core, const struct note *notes, size_t n);

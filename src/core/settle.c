@@ -5,6 +5,7 @@
 #include "core.h"
 
 struct outcome {
+	struct core *core;
 	const struct work *work;
 	int result;
 	const struct backend_connection *connection;
@@ -209,17 +210,24 @@ static int apply_outcome(struct change *c, void *arg)
 	return -EINVAL;
 }
 
+/* In the writer: one thread less to be woken before the user is. */
+static void answer_waiters(void *arg)
+{
+	const struct outcome *o = arg;
+
+	if (!o->stale)
+		waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
+}
+
 int core_settle(struct core *core, const struct work *work, int result,
 		const struct backend_connection *connection, enum access_mode seen,
 		const struct error *err)
 {
-	struct outcome o = {work, result, connection, seen, err, false};
-	int rc = core_run(core, apply_outcome, &o, NULL);
+	struct outcome o = {core, work, result, connection, seen, err, false};
+	int rc = core_run_then(core, apply_outcome, answer_waiters, &o, NULL);
 
 	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)
 		core_sessions_set(core, work->object, 0, TEXT_NONE);
-	if (!rc && !o.stale)
-		waiters_settled(core, work->object, work->generation, result, err);
 	return rc;
 }
 

@@ -185,6 +185,10 @@ static void waited_done(struct mutation *m)
 {
 	struct waited *w = (struct waited *)m;
 
+	if (w->inner->done) {
+		w->inner->result = m->result;
+		w->inner->done(w->inner);
+	}
 	pthread_mutex_lock(&w->lock);
 	w->finished = true;
 	pthread_cond_signal(&w->wake);
