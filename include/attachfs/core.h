@@ -75,12 +75,16 @@ int core_readlink(struct view *v, struct ref ref, struct buf *out);
 /* Entries in a stable order; cookies are greater than 0 and `after` is the last one seen. */
 typedef int entry_fn(void *arg, const char *name, struct ref ref, uint64_t cookie);
 int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void *arg);
+int core_kind(struct view *v, struct ref ref, enum kind *ret);
 /* The row behind a node; NULL if there is none. */
 int core_node(struct view *v, struct ref ref, const struct node **ret);
 /* Is it an attribute that users may write (as far as its kind is concerned)? */
 bool core_settable(struct view *v, struct ref ref);
 /* "volumes/db/attachments/host1/mode", for messages and the audit log. */
 int core_path(struct tx *tx, struct ref ref, struct buf *out);
+
+/* Is it [A-Za-z0-9][A-Za-z0-9._-]{0,62}, as objects and keys are named? `err` says so if not. */
+int check_name(const char *name, struct error *err);
 
 /* ---- changing: one intent per request ---- */
 
@@ -95,11 +99,16 @@ enum intent_op {
 	INTENT_REMOVE, /* rmdir(subject = container, name), or a key */
 	INTENT_RENAME, /* subject/name -> dest/new_name */
 	INTENT_SET,    /* write `value` to the attribute `subject` */
+	INTENT_PUT,    /* the same for what a file replaces that is renamed to it: `subject` is an
+			* attribute, or a free-form directory in which `name` is the key, there
+			* or not; `inode_fields` of `inode` are taken over too */
 	INTENT_INODE,  /* chmod, chown, utimens of `subject` */
 	INTENT_REFUSE, /* fs/ has refused it itself: `err` says why, and it is put on record */
 };
 
 enum inode_field { INODE_MODE = 1, INODE_UID = 2, INODE_GID = 4, INODE_ATIME = 8, INODE_MTIME = 16 };
+/* Takes these fields over. */
+void inode_take(struct inode_state *to, unsigned fields, const struct inode_state *from);
 
 /*
  * A request for a change. Whoever makes it fills the first part, keeps it (and what `value`
@@ -114,9 +123,9 @@ struct intent {
 	struct ref subject, dest;
 	char name[NAME_BYTES_MAX + 1], new_name[NAME_BYTES_MAX + 1];
 	bool no_replace;	  /* RENAME */
-	struct text value;	  /* SET */
-	unsigned inode_fields;	  /* INODE */
-	struct inode_state inode; /* INODE; mode also for MAKE */
+	struct text value;	  /* SET, PUT */
+	unsigned inode_fields;	  /* INODE, PUT */
+	struct inode_state inode; /* INODE, PUT; mode also for MAKE */
 	void (*answer)(struct intent *intent, int result);
 	/* Has the caller been interrupted? 0: no; -EINTR: yes; -EAGAIN: by something that ends
 	 * nothing, so ask again from time to time. NULL: every interrupt counts. */

@@ -12,6 +12,16 @@
 #define ATTACHMENTS_PER_VOLUME_MAX 1024
 #define KEYS_PER_DIRECTORY_MAX	   256
 
+/* Temporary files beside attributes: bytes of one, how many in one directory, and all of them. */
+#define TEMP_BYTES_MAX		(64 * 1024)
+#define TEMP_NAME_MAX		255
+#define TEMPS_PER_DIRECTORY_MAX 64
+#define TEMPS_MAX		4096
+#define TEMPS_BYTES_MAX		(16ULL << 20)
+/* Attributes whose names are hidden after unlink(), and for how long. */
+#define HIDDEN_MAX 16384
+#define HIDDEN_MS  5000
+
 /* RFC 7143 section 4.2.7.1: an iSCSI name has at most 223 bytes. */
 #define ISCSI_NAME_MAX 223
 

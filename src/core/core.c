@@ -102,7 +102,6 @@ struct store *core_store(struct core *core)
 	return core->store;
 }
 
-/* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
 int check_name(const char *name, struct error *err)
 {
 	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -187,6 +186,36 @@ static int apply_make(struct change *c, struct intent *i)
 	return change_event(c, "make", i->made, NULL);
 }
 
+/* The key that is to be put: the one that is there, or else a new one. */
+static int find_or_make_key(struct change *c, struct intent *i, struct ref *ret)
+{
+	const struct node *node;
+	uint64_t number = 0;
+	int rc = writable_container(c, i->subject, &node);
+
+	if (rc)
+		return rc;
+	rc = object_find(c->tx, i->subject, text_of(i->name), &number);
+	if (rc == -ENOENT) {
+		rc = apply_make(c, i);
+		number = i->made.object;
+	} else if (!rc && i->no_replace) {
+		rc = error_set(c->err, EEXIST, "%s exists already", i->name);
+	}
+	*ret = (struct ref){number, KEY_VALUE};
+	return rc;
+}
+
+static int apply_put(struct change *c, struct intent *i)
+{
+	struct ref ref = i->subject;
+	int rc = i->name[0] ? find_or_make_key(c, i, &ref) : 0;
+
+	if (!rc)
+		rc = set_attribute(c, ref, i->value);
+	return rc || !i->inode_fields ? rc : set_inode(c, ref, i->inode_fields, &i->inode);
+}
+
 static int apply_remove(struct change *c, struct intent *i)
 {
 	const struct node *node;
@@ -264,8 +293,10 @@ static int apply_intent(struct change *c, struct intent *i)
 		return apply_rename(c, i);
 	case INTENT_SET:
 		return set_attribute(c, i->subject, i->value);
+	case INTENT_PUT:
+		return apply_put(c, i);
 	case INTENT_INODE:
-		return set_inode(c, i);
+		return set_inode(c, i->subject, i->inode_fields, &i->inode);
 	case INTENT_REFUSE:
 		return -i->err.code;
 	}
@@ -299,7 +330,10 @@ static int note_refusal(struct change *c, struct intent *i)
 	if (rc)
 		return rc;
 	rc = change_event(c, "refused",
-			  i->op == INTENT_SET || i->op == INTENT_REFUSE ? i->subject : SELF(number),
+			  i->op == INTENT_SET || i->op == INTENT_REFUSE ||
+					  (i->op == INTENT_PUT && !i->name[0])
+				  ? i->subject
+				  : SELF(number),
 			  i->err.text);
 	/* A dock's or a pool's last_error tells of its backend, not of its visitors. */
 	if (rc || i->op == INTENT_INODE || head.kind == KIND_ROOT || head.kind == KIND_DOCK ||

@@ -103,8 +103,7 @@ bool core_is_worked(struct core *core);
 
 /* set.c */
 int set_attribute(struct change *c, struct ref ref, struct text value);
-int set_inode(struct change *c, const struct intent *intent);
-int check_name(const char *name, struct error *err);
+int set_inode(struct change *c, struct ref ref, unsigned fields, const struct inode_state *inode);
 
 /* tree.c */
 /* What a node shows before anybody has changed it; `node` NULL: the object's directory. */

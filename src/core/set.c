@@ -99,35 +99,35 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	return rc;
 }
 
-static void take_fields(struct inode_state *to, const struct intent *i)
+void inode_take(struct inode_state *to, unsigned fields, const struct inode_state *from)
 {
-	if (i->inode_fields & INODE_MODE)
-		to->mode = i->inode.mode & 07777;
-	if (i->inode_fields & INODE_UID)
-		to->uid = i->inode.uid;
-	if (i->inode_fields & INODE_GID)
-		to->gid = i->inode.gid;
-	if (i->inode_fields & INODE_ATIME)
-		to->atime = i->inode.atime;
-	if (i->inode_fields & INODE_MTIME)
-		to->mtime = i->inode.mtime;
+	if (fields & INODE_MODE)
+		to->mode = from->mode & 07777;
+	if (fields & INODE_UID)
+		to->uid = from->uid;
+	if (fields & INODE_GID)
+		to->gid = from->gid;
+	if (fields & INODE_ATIME)
+		to->atime = from->atime;
+	if (fields & INODE_MTIME)
+		to->mtime = from->mtime;
 }
 
-int set_inode(struct change *c, const struct intent *intent)
+int set_inode(struct change *c, struct ref ref, unsigned fields, const struct inode_state *inode)
 {
 	struct object_head head;
 	union any object;
 	struct inode_state *target;
-	int rc = object_get_head(c->tx, intent->subject.object, &head);
+	int rc = object_get_head(c->tx, ref.object, &head);
 
 	if (!rc)
-		rc = change_load(c, intent->subject.object, head.kind, &object);
+		rc = change_load(c, ref.object, head.kind, &object);
 	if (rc)
 		return rc;
 	target = &object.o.inode;
-	if (intent->subject.node != NODE_SELF) {
-		const struct node *node = node_of(head.kind, intent->subject.node);
-		struct attr_state *a = &object.o.attr[intent->subject.node];
+	if (ref.node != NODE_SELF) {
+		const struct node *node = node_of(head.kind, ref.node);
+		struct attr_state *a = &object.o.attr[ref.node];
 		struct inode_state now;
 
 		if (!node)
@@ -137,12 +137,12 @@ int set_inode(struct change *c, const struct intent *intent)
 			a->inode.mode = now.mode, a->inode.uid = now.uid, a->inode.gid = now.gid;
 		if (!(a->flags & ATTR_HAS_TIMES))
 			a->inode.atime = now.atime, a->inode.mtime = now.mtime;
-		if (intent->inode_fields & (INODE_MODE | INODE_UID | INODE_GID))
+		if (fields & (INODE_MODE | INODE_UID | INODE_GID))
 			a->flags |= ATTR_HAS_OWNER;
-		if (intent->inode_fields & (INODE_ATIME | INODE_MTIME))
+		if (fields & (INODE_ATIME | INODE_MTIME))
 			a->flags |= ATTR_HAS_TIMES;
 		target = &a->inode;
 	}
-	take_fields(target, intent);
+	inode_take(target, fields, inode);
 	return change_store(c, &object);
 }

@@ -228,6 +228,16 @@ int core_parent(struct view *v, struct ref ref, struct ref *ret)
 	return 0;
 }
 
+int core_kind(struct view *v, struct ref ref, enum kind *ret)
+{
+	struct object_head head;
+	int rc = object_get_head(v->tx, ref.object, &head);
+
+	if (!rc)
+		*ret = head.kind;
+	return rc;
+}
+
 int core_node(struct view *v, struct ref ref, const struct node **ret)
 {
 	struct object_head head;
@@ -258,7 +268,12 @@ bool core_settable(struct view *v, struct ref ref)
 	return container && !container->fixed;
 }
 
-/* One listing: rows come first (cookies are their numbers), then objects (theirs). */
+/*
+ * One listing: rows come first, then objects (their cookies are their numbers). Of the rows
+ * the files, so that whoever removes a tree unlinks the attributes of an object before it
+ * touches what is in it; then directories of objects before those of keys, because an object
+ * can say no.
+ */
 struct listing {
 	const struct node *node;
 	uint64_t after;
@@ -282,17 +297,31 @@ static int list_link(void *arg, const char *name, struct ref link)
 	return l->fn(l->arg, name, link, link.object);
 }
 
+/* Cookies of rows are below FIRST_OBJECT and rise in the order of the listing. */
+_Static_assert(3 * 64 + NODES_MAX < FIRST_OBJECT && NODES_MAX <= 64, "room for the cookies of rows");
+
+static unsigned rank_of(const struct node *node)
+{
+	if (node->type == NODE_ATTR)
+		return 0;
+	return node->type == NODE_CHILDREN && node->child == KIND_KEY ? 2 : 1;
+}
+
 static int list_rows(const struct object_head *head, struct ref dir, struct listing *l)
 {
 	const struct kind_ops *ops = kinds[head->kind];
 	uint8_t group = dir.node == NODE_SELF ? 0 : dir.node;
 	int rc = 0;
 
-	for (uint64_t i = l->after > NODE_SELF ? l->after + 1 : NODE_SELF + 1;
-	     i < ops->n_nodes && !rc; i++)
-		if (ops->nodes[i].group == group && is_shown(&ops->nodes[i]))
-			rc = l->fn(l->arg, ops->nodes[i].name,
-				   (struct ref){dir.object, (uint8_t)i}, i);
+	for (uint64_t cookie = l->after + 1; cookie < 3 * 64 && !rc; cookie++) {
+		const uint64_t i = cookie % 64;
+		const struct node *node = i > NODE_SELF && i < ops->n_nodes ? &ops->nodes[i] : NULL;
+
+		if (node && node->group == group && is_shown(node) &&
+		    rank_of(node) == cookie / 64)
+			rc = l->fn(l->arg, node->name, (struct ref){dir.object, (uint8_t)i},
+				   cookie);
+	}
 	return rc;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Attributes as open files: a value is read at open and committed by write. */
+/* Attributes as open files: a value is read at open and committed by write. Temps too. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,6 +13,9 @@
  */
 struct file {
 	struct file *next, **link; /* in fs.files */
+	struct fs *fs;
+	struct ref ref;	   /* the attribute: its inode number may change meanwhile */
+	struct temp *temp; /* held; NULL: an attribute */
 	atomic_uint users;
 	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
@@ -29,6 +32,7 @@ static void file_put(struct file *f)
 {
 	if (--f->users)
 		return;
+	temps_put(f->fs->temps, f->temp);
 	pthread_mutex_destroy(&f->lock);
 	buf_free(&f->seen);
 	buf_free(&f->written);
@@ -62,7 +66,35 @@ void files_free(struct fs *fs)
 		file_remove(fs, fs->files);
 }
 
-static int open_file(struct view *v, struct ref ref, const struct fuse_file_info *fi,
+static struct file *file_new(struct fs *fs, const struct fuse_file_info *fi)
+{
+	struct file *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->fs = fs;
+	f->users = 1;
+	f->append = fi->flags & O_APPEND;
+	pthread_mutex_init(&f->lock, NULL);
+	return f;
+}
+
+/* direct_io: every read comes here. noflush: close() has nothing to say. */
+static void set_open(struct fuse_file_info *fi, struct file *f)
+{
+	fi->fh = (uintptr_t)f;
+	fi->direct_io = 1;
+	fi->noflush = 1;
+}
+
+struct temp *file_temp(const struct fuse_file_info *fi)
+{
+	return fi && fi->fh ? file_of(fi)->temp : NULL;
+}
+
+/* A created file is empty, and so is what was unlinked and is created again. */
+static int open_file(struct fs *fs, struct view *v, struct ref ref,
+		     const struct fuse_file_info *fi, bool created,
 		     const struct caller *opener, struct file **ret)
 {
 	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
@@ -76,14 +108,12 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 		return -EISDIR;
 	if (writes && !core_settable(v, ref))
 		return -EACCES;
-	f = calloc(1, sizeof(*f));
+	f = file_new(fs, fi);
 	if (!f)
 		return -ENOMEM;
-	f->users = 1;
+	f->ref = ref;
 	f->opener = *opener;
-	pthread_mutex_init(&f->lock, NULL);
-	f->append = fi->flags & O_APPEND;
-	f->truncated = writes && fi->flags & O_TRUNC;
+	f->truncated = writes && (created || fi->flags & O_TRUNC);
 	f->stream = node->flags & NODE_STREAM;
 	if ((fi->flags & O_ACCMODE) != O_WRONLY && !f->stream)
 		rc = core_read(v, ref, &f->seen);
@@ -94,7 +124,6 @@ static int open_file(struct view *v, struct ref ref, const struct fuse_file_info
 	return rc;
 }
 
-/* direct_io: every read comes here. noflush: close() has nothing to say. */
 void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, bool created)
 {
 	struct fs *fs = fs_of(req);
@@ -106,16 +135,14 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 	int rc = view_begin(fs, &v, &tx);
 
 	if (!rc) {
-		rc = open_file(&v, ref, fi, &opener, &f);
+		rc = open_file(fs, &v, ref, fi, created, &opener, &f);
 		if (!rc && created)
 			rc = fill_entry(fs, &v, ref, &entry);
 		view_end(&v);
 	}
 	if (f)
 		file_add(fs, f);
-	fi->fh = (uintptr_t)f;
-	fi->direct_io = 1;
-	fi->noflush = 1;
+	set_open(fi, f);
 	if (rc == -EACCES)
 		refuse(req, ref, rc, "it is read-only");
 	else if (rc)
@@ -124,6 +151,39 @@ void reply_opened(fuse_req_t req, struct ref ref, struct fuse_file_info *fi, boo
 		rc = created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi);
 	if (rc && f)
 		file_remove(fs, f); /* refused or interrupted: there will be no release */
+}
+
+/* Ordinary files: what O_TRUNC cuts off is gone. */
+void reply_opened_temp(fuse_req_t req, struct temp *temp, struct fuse_file_info *fi,
+		       bool created)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct file *f = NULL;
+	struct temp_stat st;
+	int rc = 0;
+
+	temps_stat(fs->temps, temp, &st);
+	if (st.type != TEMP_FILE)
+		rc = st.type == TEMP_DIR ? -EISDIR : -ELOOP;
+	else if (!(f = file_new(fs, fi)))
+		rc = -ENOMEM;
+	if (rc) {
+		temps_put(fs->temps, temp);
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	if (fi->flags & O_TRUNC && (fi->flags & O_ACCMODE) != O_RDONLY) {
+		temps_truncate(fs->temps, temp, 0);
+		temps_stat(fs->temps, temp, &st);
+	}
+	f->temp = temp;
+	file_add(fs, f);
+	set_open(fi, f);
+	fill_temp(&st, &entry);
+	rc = created ? fuse_reply_create(req, &entry, fi) : fuse_reply_open(req, fi);
+	if (rc)
+		file_remove(fs, f);
 }
 
 static void reply_queried(struct request *r)
@@ -147,9 +207,18 @@ static bool needs_query(struct fs *fs, struct ref ref)
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct temp *temp = temps_get(fs_of(req)->temps, ino);
 	struct ref ref = ref_of(ino);
 	struct request *r;
 
+	if (temp) {
+		reply_opened_temp(req, temp, fi, false);
+		return;
+	}
+	if (ino & INO_TEMP) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
 	if (!needs_query(fs_of(req), ref)) {
 		reply_opened(req, ref, fi, false);
 		return;
@@ -180,6 +249,17 @@ static void read_stream(fuse_req_t req, size_t size, off_t off)
 	free(out);
 }
 
+static void read_temp(fuse_req_t req, struct file *f, size_t size, off_t off)
+{
+	BUF_AUTO(data);
+
+	temps_read(f->fs->temps, f->temp, (uint64_t)off, size, &data);
+	if (buf_error(&data))
+		fuse_reply_err(req, ENOMEM);
+	else
+		fuse_reply_buf(req, data.data, data.len);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct file *f = file_of(fi);
@@ -188,6 +268,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	(void)ino;
 	if (f->stream) {
 		read_stream(req, size, off);
+		return;
+	}
+	if (f->temp) {
+		read_temp(req, f, size, off);
 		return;
 	}
 	f->users++;
@@ -260,14 +344,33 @@ static void forget_refused(struct request *r)
 		buf_text(&f->written, buf_as_text(&f->seen));
 }
 
+static const char *const too_large = "a temporary file has at most 64 KiB, and all of them together "
+				     "16 MiB";
+
+static void write_temp(fuse_req_t req, fuse_ino_t ino, struct file *f, struct text data,
+		       off_t off)
+{
+	int rc = temps_write(f->fs->temps, f->temp, (uint64_t)off, f->append, data);
+
+	if (rc)
+		refuse(req, ref_of(temps_top(f->fs->temps, ino)), rc, too_large);
+	else
+		fuse_reply_write(req, data.n);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct ref ref = ref_of(ino);
 	struct file *f = file_of(fi);
-	struct request *r = request_new(req, INTENT_SET, ref, reply_written);
+	struct ref ref = f->ref;
+	struct request *r;
 	int rc;
 
+	if (f->temp) {
+		write_temp(req, ino, f, (struct text){data, size}, off);
+		return;
+	}
+	r = request_new(req, INTENT_SET, ref, reply_written);
 	if (!r)
 		return;
 	r->fi = *fi;
@@ -332,8 +435,9 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct file *f = file_of(fi);
 
+	(void)ino;
 	if (f->truncated && !f->tried)
-		clear_if_text(req, ref_of(ino), &f->opener);
+		clear_if_text(req, f->ref, &f->opener);
 	file_remove(fs_of(req), f);
 	fuse_reply_err(req, 0);
 }

@@ -14,7 +14,7 @@ struct listing {
 	struct view view;
 	char *out;
 	size_t size, used;
-	bool plus;
+	bool plus, is_full;
 };
 
 /* Offsets are core's cookies plus one: "." ends at 1 and ".." at 2. */
@@ -26,23 +26,39 @@ static int add(struct listing *l, const char *name, struct fuse_entry_param *ent
 		n = fuse_add_direntry_plus(l->req, l->out + l->used, room, name, entry, off);
 	else
 		n = fuse_add_direntry(l->req, l->out + l->used, room, name, &entry->attr, off);
-	if (n > room)
+	if (n > room) {
+		l->is_full = true;
 		return 1;
+	}
 	l->used += n;
 	return 0;
 }
 
-static int add_dots(struct listing *l, fuse_ino_t ino, off_t off)
+/* `temp`: the directory, if it is a temporary one. */
+static int find_parent(struct listing *l, fuse_ino_t ino, struct temp *temp, fuse_ino_t *ret)
+{
+	struct temp_stat st;
+	struct ref parent;
+	int rc = 0;
+
+	if (temp) {
+		temps_stat(l->fs->temps, temp, &st);
+		*ret = st.dir;
+		return st.type == TEMP_DIR ? 0 : -ENOTDIR;
+	}
+	rc = core_parent(&l->view, ref_of(ino), &parent);
+	if (!rc)
+		*ret = ino_of(parent);
+	return rc;
+}
+
+static int add_dots(struct listing *l, fuse_ino_t ino, fuse_ino_t parent, off_t off)
 {
 	struct fuse_entry_param entry = {.attr = {.st_ino = ino, .st_mode = S_IFDIR}};
-	struct ref parent;
-	int rc = core_parent(&l->view, ref_of(ino), &parent);
 
-	if (rc)
-		return rc;
 	if (off < 1 && add(l, ".", &entry, 1))
 		return 1;
-	entry.attr.st_ino = ino_of(parent);
+	entry.attr.st_ino = parent;
 	return off < 2 ? add(l, "..", &entry, 2) : 0;
 }
 
@@ -54,6 +70,8 @@ static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cooki
 	const struct node *node = NULL;
 	int rc = 0;
 
+	if (hidden_has(l->fs->hidden, ref))
+		return 0;
 	if (l->plus) {
 		rc = fill_entry(l->fs, &l->view, ref, &entry);
 	} else if (ref.node == NODE_SELF) {
@@ -69,6 +87,34 @@ static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cooki
 	return rc ? rc : add(l, name, &entry, (off_t)cookie + 1);
 }
 
+static int add_temp(void *arg, const char *name, const struct temp_stat *st, uint64_t cookie)
+{
+	struct fuse_entry_param entry;
+
+	fill_temp(st, &entry);
+	return add(arg, name, &entry, (off_t)cookie + 1);
+}
+
+/* What is in the tree, then what is temporary. */
+static int fill(struct listing *l, fuse_ino_t ino, off_t off)
+{
+	uint64_t after = off < 2 ? 0 : (uint64_t)off - 1;
+	struct temp *temp = temps_get(l->fs->temps, ino);
+	fuse_ino_t parent = 0;
+	int rc = find_parent(l, ino, temp, &parent);
+
+	if (!rc && off < 2)
+		rc = add_dots(l, ino, parent, off);
+	if (!rc && !temp && after < INO_TEMP)
+		rc = core_list(&l->view, ref_of(ino), after, add_entry, l);
+	if (!rc && l->is_full)
+		rc = 1;
+	if (!rc)
+		rc = temps_list(l->fs->temps, ino, after, add_temp, l);
+	temps_put(l->fs->temps, temp);
+	return rc;
+}
+
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
 	struct listing l = {.fs = fs_of(req), .req = req, .size = size, .plus = plus};
@@ -79,10 +125,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	l.out = out;
 	rc = out ? view_begin(l.fs, &l.view, &tx) : -ENOMEM;
 	if (!rc) {
-		rc = off < 2 ? add_dots(&l, ino, off) : 0;
-		if (!rc)
-			rc = core_list(&l.view, ref_of(ino), off < 2 ? 0 : (uint64_t)off - 1,
-				       add_entry, &l);
+		rc = fill(&l, ino, off);
 		view_end(&l.view);
 	}
 	if (rc < 0)

@@ -23,13 +23,13 @@ static struct timespec to_timespec(int64_t ns)
 	return (struct timespec){ns / 1000000000, ns % 1000000000};
 }
 
-static void fill_stat(struct ref ref, const struct node_stat *st, struct stat *ret)
+static void fill_stat(fuse_ino_t ino, const struct node_stat *st, struct stat *ret)
 {
 	static const mode_t types[] = {
 		[NODE_IS_DIR] = S_IFDIR, [NODE_IS_FILE] = S_IFREG, [NODE_IS_LINK] = S_IFLNK};
 
 	*ret = (struct stat){
-		.st_ino = ino_of(ref),
+		.st_ino = ino,
 		.st_mode = types[st->type] | (st->inode.mode & 07777),
 		.st_nlink = st->type == NODE_IS_DIR ? 2 : 1,
 		.st_uid = st->inode.uid,
@@ -45,6 +45,8 @@ static void fill_stat(struct ref ref, const struct node_stat *st, struct stat *r
 
 int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_param *ret)
 {
+	fuse_ino_t ino = ino_now(fs, ref);
+	bool turned = ino != ino_of(ref); /* it gets its number back one day */
 	struct node_stat st;
 	int rc;
 
@@ -53,12 +55,66 @@ int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_
 	if (rc)
 		return rc;
 	*ret = (struct fuse_entry_param){
-		.ino = ino_of(ref),
-		.entry_timeout = st.is_fleeting ? 0 : TIMEOUT_SECONDS,
-		.attr_timeout = st.is_volatile ? 0 : TIMEOUT_SECONDS,
+		.ino = ino,
+		.entry_timeout = turned || st.is_fleeting ? 0 : TIMEOUT_SECONDS,
+		.attr_timeout = turned || st.is_volatile ? 0 : TIMEOUT_SECONDS,
 	};
-	fill_stat(ref, &st, &ret->attr);
+	fill_stat(ino, &st, &ret->attr);
 	return 0;
+}
+
+fuse_ino_t ino_now(struct fs *fs, struct ref ref)
+{
+	fuse_ino_t ino = ino_of(ref);
+
+	for (struct temp *temp; (temp = temps_get(fs->temps, ino)); ino += INO_TURN)
+		temps_put(fs->temps, temp);
+	return ino;
+}
+
+/* Nothing of it is cached: its name, its number and its contents may go to something else. */
+void fill_temp(const struct temp_stat *st, struct fuse_entry_param *ret)
+{
+	const struct node_stat node = {
+		.type = st->type == TEMP_DIR	? NODE_IS_DIR
+			: st->type == TEMP_FILE ? NODE_IS_FILE
+						: NODE_IS_LINK,
+		.inode = st->inode,
+		.ctime = st->ctime,
+		.size = st->size,
+	};
+
+	*ret = (struct fuse_entry_param){.ino = st->ino};
+	fill_stat(st->ino, &node, &ret->attr);
+	if (!st->dir)
+		ret->attr.st_nlink = 0;
+}
+
+/* Not held: the temp may be gone, and then it is not there. */
+static int fill_temp_of(struct fs *fs, struct temp *temp, struct fuse_entry_param *ret)
+{
+	struct temp_stat st;
+
+	if (!temp)
+		return -ENOENT;
+	temps_stat(fs->temps, temp, &st);
+	temps_put(fs->temps, temp);
+	fill_temp(&st, ret);
+	return 0;
+}
+
+static int lookup(struct fs *fs, struct view *v, fuse_ino_t parent, const char *name,
+		  struct fuse_entry_param *ret)
+{
+	struct ref ref;
+	int rc = parent & INO_TEMP ? -ENOENT
+				   : core_lookup(v, ref_of(parent), text_of(name), &ref);
+
+	if (!rc && hidden_has(fs->hidden, ref))
+		rc = -ENOENT;
+	if (!rc)
+		return fill_entry(fs, v, ref, ret);
+	return rc == -ENOENT ? fill_temp_of(fs, temps_find(fs->temps, parent, name), ret) : rc;
 }
 
 /* What is not there is not cached: it may be made at any moment. */
@@ -68,13 +124,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param entry;
 	struct view v;
 	struct tx tx;
-	struct ref ref;
 	int rc = view_begin(fs, &v, &tx);
 
 	if (!rc) {
-		rc = core_lookup(&v, ref_of(parent), text_of(name), &ref);
-		if (!rc)
-			rc = fill_entry(fs, &v, ref, &entry);
+		rc = lookup(fs, &v, parent, name, &entry);
 		view_end(&v);
 	}
 	if (rc)
@@ -86,13 +139,16 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	struct temp *temp = temps_get(fs->temps, ino);
 	struct fuse_entry_param entry;
 	struct view v;
 	struct tx tx;
-	int rc = view_begin(fs, &v, &tx);
+	int rc;
 
 	(void)fi;
-	if (!rc) {
+	if (temp || ino & INO_TEMP) {
+		rc = fill_temp_of(fs, temp, &entry);
+	} else if (!(rc = view_begin(fs, &v, &tx))) {
 		rc = fill_entry(fs, &v, ref_of(ino), &entry);
 		view_end(&v);
 	}
@@ -104,19 +160,25 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
+	struct fs *fs = fs_of(req);
+	struct temp *temp = temps_get(fs->temps, ino);
 	struct view v;
 	struct tx tx;
 	BUF_AUTO(link);
-	int rc = view_begin(fs_of(req), &v, &tx);
+	int rc;
 
-	if (!rc) {
+	if (temp) {
+		temps_read(fs->temps, temp, 0, TEMP_BYTES_MAX, &link);
+		temps_put(fs->temps, temp);
+		rc = buf_error(&link);
+	} else if (!(rc = view_begin(fs, &v, &tx))) {
 		rc = core_readlink(&v, ref_of(ino), &link);
 		view_end(&v);
 	}
 	if (rc)
 		fuse_reply_err(req, -rc);
 	else
-		fuse_reply_readlink(req, link.data);
+		fuse_reply_readlink(req, link.data ? link.data : "");
 }
 
 /* Blocks are those of the state, the only thing here that can be full. */

@@ -20,6 +20,8 @@ static void answer(struct intent *intent, int result)
 		fuse_reply_err(r->req, -result);
 	else
 		r->reply(r);
+	temps_put(r->fs->temps, r->temp);
+	buf_free(&r->content);
 	free(r);
 }
 
@@ -137,6 +139,12 @@ void refuse(fuse_req_t req, struct ref subject, int rc, const char *why)
 
 	if (r)
 		request_refuse(r, rc, why);
+}
+
+/* Of the directory, or that of the tree in which a temporary one is. */
+void refuse_at(fuse_req_t req, const struct place *p, int rc, const char *why)
+{
+	refuse(req, p->in_temp ? ref_of(temps_top(fs_of(req)->temps, p->parent)) : p->dir, rc, why);
 }
 
 void reply_ok(struct request *r)

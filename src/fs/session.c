@@ -95,7 +95,11 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	fs->core = core;
 	pthread_mutex_init(&fs->files_lock, NULL);
 	fuse_set_log_func(log_fuse);
-	rc = make_session(fs, options, err);
+	rc = temps_open(&fs->temps) ?: hidden_open(&fs->hidden);
+	if (rc)
+		error_set(err, -rc, "out of memory");
+	else
+		rc = make_session(fs, options, err);
 	if (!rc) {
 		errno = 0;
 		fs->mounted = !fuse_session_mount(fs->session, mountpoint);
@@ -150,6 +154,8 @@ void fs_free(struct fs *fs)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	files_free(fs);
+	temps_close(fs->temps);
+	hidden_close(fs->hidden);
 	pthread_mutex_destroy(&fs->files_lock);
 	free(fs);
 }

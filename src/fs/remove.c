@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Removing: objects and keys go, attributes are hidden, what is temporary is forgotten. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs.h"
+
+static void remove_temp(fuse_req_t req, struct temp *temp, bool directory)
+{
+	struct fs *fs = fs_of(req);
+	struct temp_stat st;
+	int rc;
+
+	temps_stat(fs->temps, temp, &st);
+	if ((st.type == TEMP_DIR) != directory)
+		rc = directory ? -ENOTDIR : -EISDIR;
+	else
+		rc = temps_remove(fs->temps, temp);
+	fuse_reply_err(req, -rc);
+}
+
+/* ---- unlink ---- */
+
+/* The value stays as it is: rm -r must not change an attachment's mode on its way. */
+static void hide(fuse_req_t req, const struct place *p)
+{
+	struct fs *fs = fs_of(req);
+	int rc;
+
+	if (!place_is_users(p)) {
+		refuse_at(req, p, -EACCES, "what attachfs itself has put here cannot be removed");
+		return;
+	}
+	rc = hidden_add(fs->hidden, p->ref, caller_of(req).pid);
+	if (rc)
+		refuse_at(req, p, rc, "too much is being removed at the same time");
+	else
+		fuse_reply_err(req, 0);
+}
+
+static void remove_node(fuse_req_t req, const struct place *p, void (*reply)(struct request *r),
+			void (*refused)(struct request *r))
+{
+	struct request *r = request_new(req, INTENT_REMOVE, p->dir, reply);
+
+	if (!r)
+		return;
+	r->refused = refused;
+	r->found = p->ref;
+	text_copy(r->intent.name, sizeof(r->intent.name), text_of(p->name));
+	request_submit(r);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct caller who = caller_of(req);
+	struct place p;
+	int rc = place_find(fs, &who, parent, name, &p);
+
+	if (!rc && (p.what == FOUND_NONE || p.unseen))
+		rc = -ENOENT;
+	if (rc) {
+		fuse_reply_err(req, -rc);
+		place_end(fs, &p);
+		return;
+	}
+	switch (p.what) {
+	case FOUND_TEMP:
+		remove_temp(req, p.temp, false);
+		break;
+	case FOUND_ATTR:
+		hide(req, &p);
+		break;
+	case FOUND_KEY:
+		remove_node(req, &p, reply_ok, NULL);
+		break;
+	case FOUND_LINK:
+		hidden_reveal_all(fs->hidden, who.pid);
+		refuse_at(req, &p, -EACCES, "symlinks are attachfs's own: they go with what they "
+					    "point to");
+		break;
+	case FOUND_NONE:
+	case FOUND_BUILTIN:
+	case FOUND_OBJECT:
+		fuse_reply_err(req, EISDIR);
+		break;
+	}
+	place_end(fs, &p);
+}
+
+/* ---- rmdir ---- */
+
+static int any_entry(void *arg, const char *name, struct ref ref, uint64_t cookie)
+{
+	(void)name, (void)ref, (void)cookie;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* A built-in directory stays as long as its object does: removing it does nothing, but only if
+ * there is nothing in it that users have made. */
+static void remove_builtin(fuse_req_t req, const struct place *p)
+{
+	struct fs *fs = fs_of(req);
+	const struct node *row = NULL;
+	bool found = false;
+	struct view v;
+	struct tx tx;
+	int rc = view_begin(fs, &v, &tx);
+
+	if (!rc) {
+		rc = core_node(&v, p->ref, &row);
+		if (!rc && row && row->type != NODE_GROUP)
+			rc = core_list(&v, p->ref, 0, any_entry, &found);
+		view_end(&v);
+	}
+	if (!rc && found) {
+		hidden_reveal_all(fs->hidden, caller_of(req).pid);
+		refuse_at(req, p, -ENOTEMPTY, "what is in it has to be removed first");
+		return;
+	}
+	temps_drop(fs->temps, ino_of(p->ref));
+	fuse_reply_err(req, -rc);
+}
+
+static void forget_object(struct request *r)
+{
+	for (uint8_t node = NODE_SELF; node < NODES_MAX; node++)
+		temps_drop(r->fs->temps, ino_of((struct ref){r->found.object, node}));
+	reply_ok(r);
+}
+
+static void bring_back(struct request *r)
+{
+	hidden_reveal_all(r->fs->hidden, r->intent.caller.pid);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct caller who = caller_of(req);
+	struct place p;
+	int rc = place_find(fs, &who, parent, name, &p);
+
+	if (rc) {
+		fuse_reply_err(req, -rc);
+		place_end(fs, &p);
+		return;
+	}
+	switch (p.what) {
+	case FOUND_TEMP:
+		remove_temp(req, p.temp, true);
+		break;
+	case FOUND_BUILTIN:
+		remove_builtin(req, &p);
+		break;
+	case FOUND_OBJECT:
+		remove_node(req, &p, forget_object, bring_back);
+		break;
+	case FOUND_NONE:
+		fuse_reply_err(req, ENOENT);
+		break;
+	case FOUND_ATTR:
+	case FOUND_KEY:
+	case FOUND_LINK:
+		fuse_reply_err(req, ENOTDIR);
+		break;
+	}
+	place_end(fs, &p);
+}
