@@ -140,8 +140,12 @@ struct intent {
 	struct core *core;
 	struct note *notes;
 	size_t n_notes, notes_size;
-	uint64_t wait_object, wait_generation, kick_volume, kick_dock;
+	uint64_t wait_object, wait_generation;
 	unsigned wait_ms;
+	struct kicked {
+		uint64_t dock, volume;
+	} *kicks; /* volumes that something is to be done for, when this is committed */
+	size_t n_kicks, kicks_size;
 	bool poked; /* an interrupt has come */
 	int64_t deadline;
 	struct intent *next;

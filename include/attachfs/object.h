@@ -97,9 +97,17 @@ struct pool {
 	uint64_t configured;
 };
 
+/* On disk: append only. */
+enum host_fence { HOST_NOT_FENCED = 0, HOST_FENCING = 1, HOST_FENCED = 2 };
+
 struct host {
 	struct object o;
 	struct text initiator, ip, os_type, platform, description;
+	uint64_t fenced;	/* wanted, while `fenced` is written */
+	uint64_t fence;		/* enum host_fence */
+	struct text fence_raw;	/* raw `fenced` to show once it is true */
+	uint64_t fence_pending; /* how many of its attachments are not yet provably out */
+	uint64_t generation;	/* rises with every fence */
 };
 
 /* What is stored; what is shown is computed with the attachments (volume_status()). */
@@ -155,6 +163,7 @@ struct attachment {
 	uint64_t shard;		  /* the driver's, plus 1; 0 = not chosen yet */
 	uint64_t fenced;	  /* wanted, while `fenced` is written; what is shown is the status */
 	uint64_t fence_own;	  /* 1: it was fenced itself, not only with its host */
+	uint64_t fenced_by;	  /* number of the host that it was fenced with, 0 = none */
 	struct text fence_raw;	  /* raw `fenced` to show once it is true */
 	uint64_t after_fence;	  /* enum after_fence */
 };
@@ -293,6 +302,7 @@ enum root_node {
 	ROOT_HOSTS,
 	ROOT_VOLUMES,
 	ROOT_ATTACHMENTS,
+	ROOT_FENCED, /* no row: the index of fenced hosts */
 };
 enum dock_node {
 	DOCK_ID = 2,
@@ -342,6 +352,11 @@ enum host_node {
 	HOST_UPDATED_AT,
 	HOST_LAST_ERROR,
 	HOST_ATTACHMENTS,
+	HOST_FENCE,
+	HOST_FENCE_STATE,
+	HOST_FENCE_RAW,
+	HOST_FENCE_PENDING,
+	HOST_GENERATION,
 };
 enum volume_node {
 	VOLUME_SIZE = 2,
@@ -413,6 +428,7 @@ enum attachment_node {
 	ATTACHMENT_FENCE_OWN,
 	ATTACHMENT_FENCE_RAW,
 	ATTACHMENT_AFTER_FENCE,
+	ATTACHMENT_FENCED_BY,
 	ATTACHMENT_NODES
 };
 enum key_node { KEY_VALUE = 2 };

@@ -70,6 +70,7 @@ static int reserve(struct change *c, union any *object)
 static int find_initiator(struct change *c, struct attachment *a)
 {
 	char name[ISCSI_NAME_MAX + 1] = "";
+	struct text before = a->host_initiator;
 	uint64_t number;
 	union any host;
 
@@ -86,7 +87,7 @@ static int find_initiator(struct change *c, struct attachment *a)
 				 "hosts/%s/initiator",
 				 a->o.name, a->o.name);
 	a->host_initiator = change_keep(c, text_of(name));
-	return a->host_initiator.p ? 0 : -ENOMEM;
+	return a->host_initiator.p ? link_move_initiator(c, a, before) : -ENOMEM;
 }
 
 /* What the attachments beside it say about attaching this one. */
@@ -178,6 +179,8 @@ static int attach(struct change *c, struct attachment *a)
 	if (p.volume.volume.status != VOLUME_AVAILABLE && p.volume.volume.status != VOLUME_EXTENDING)
 		return error_set(c->err, EBUSY, "volume %s is not available yet", p.volume.o.name);
 	rc = find_initiator(c, a);
+	if (!rc)
+		rc = host_check_fenced(c, a);
 	if (!rc)
 		rc = check_siblings(c, a, &p);
 	if (!rc)

@@ -36,7 +36,8 @@ static int render_protocol(struct view *view, const union any *object, struct bu
 
 static int render_sessions(struct view *view, const union any *object, struct buf *out)
 {
-	observed_sessions(view->core, object->o.number, out);
+	if (!attachment_is_out(&object->attachment))
+		observed_sessions(view->core, object->o.number, out);
 	return 0;
 }
 
@@ -321,6 +322,9 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_AFTER_FENCE] = {.name = "after_fence",
 				    .type = NODE_FIELD,
 				    STORED(after_fence, value_number)},
+	[ATTACHMENT_FENCED_BY] = {.name = "fenced_by",
+				  .type = NODE_FIELD,
+				  STORED(fenced_by, value_number)},
 	[ATTACHMENT_LINK_FLAT] = {.name = "link_flat",
 				  .type = NODE_LINK,
 				  .readlink = link_readlink_attachment},

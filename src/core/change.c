@@ -324,8 +324,7 @@ int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
 	}
 	if (!rc)
 		core_tell(core, own.intent.notes, own.intent.n_notes);
-	if (!rc && own.intent.kick_volume)
-		core_kick(core, own.intent.kick_dock, own.intent.kick_volume, KICK_WORK);
+	core_kick_all(core, own.intent.kicks, rc ? 0 : own.intent.n_kicks);
 	free(own.intent.notes);
 	return rc;
 }

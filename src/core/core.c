@@ -87,6 +87,13 @@ bool core_kick(struct core *core, uint64_t dock, uint64_t volume, enum kick what
 	return there;
 }
 
+void core_kick_all(struct core *core, struct kicked *kicks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		core_kick(core, kicks[i].dock, kicks[i].volume, KICK_WORK);
+	free(kicks);
+}
+
 bool core_is_worked(struct core *core)
 {
 	bool there;
@@ -363,16 +370,18 @@ static void intent_done(struct mutation *m)
 	struct core *core = i->core;
 	struct note *notes = i->notes;
 	size_t n = i->n_notes;
-	uint64_t volume = m->result ? 0 : i->kick_volume, dock = i->kick_dock;
+	struct kicked *kicks = i->kicks;
+	size_t n_kicks = m->result ? 0 : i->n_kicks;
 
 	i->notes = NULL;
 	i->n_notes = 0;
+	i->kicks = NULL;
+	i->n_kicks = 0;
 	if (!m->result && i->wait_object)
 		waiters_add(core, i);
 	else
 		i->answer(i, m->result);
-	if (volume)
-		core_kick(core, dock, volume, KICK_WORK);
+	core_kick_all(core, kicks, n_kicks);
 	core_tell(core, notes, n);
 	free(notes);
 }

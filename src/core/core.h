@@ -97,6 +97,8 @@ int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
 
 /* core.c: the hooks, if there are any */
 void core_tell(struct core *core, const struct note *notes, size_t n);
+/* Frees the list. */
+void core_kick_all(struct core *core, struct kicked *kicks, size_t n);
 /* False if nobody works. */
 bool core_kick(struct core *core, uint64_t dock, uint64_t volume, enum kick what);
 bool core_is_worked(struct core *core);
@@ -161,9 +163,15 @@ int link_readlink_attachment(struct tx *tx, const union any *object, struct buf 
 int link_readlink_by_host(struct tx *tx, const union any *object, struct buf *out);
 int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out);
 int link_add_attachment(struct change *c, const struct attachment *a);
-int link_remove_attachment(struct change *c, const struct attachment *a);
+int link_remove_attachment(struct change *c, struct attachment *a);
 int link_add_pool(struct change *c, const struct volume *v);
 int link_remove_pool(struct change *c, const struct volume *v);
+/* By the initiator that an attachment was attached with last: `before`, then its own. */
+int link_move_initiator(struct change *c, const struct attachment *a, struct text before);
+int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, void *arg);
+/* Hosts that are fenced or being fenced: few, so that who attaches can look at them all. */
+int link_add_fenced(struct change *c, const struct host *h);
+int link_remove_fenced(struct change *c, const struct host *h);
 
 /* volume.c, volume_rows.c */
 extern const struct node volume_nodes[VOLUME_NODES];
@@ -184,6 +192,15 @@ int attachment_begin_fence(struct change *c, struct attachment *a, unsigned time
 int attachment_set_fenced(struct change *c, union any *now, const union any *before);
 /* The host is provably out: what is to follow. The attachment may be gone after it. */
 int attachment_fenced(struct change *c, union any *attachment);
+
+/* host_fence.c */
+int host_set_fenced(struct change *c, union any *now, const union any *before);
+/* -EPERM if the host that it is attached to is fenced: by its name, or by its initiator. */
+int host_check_fenced(struct change *c, const struct attachment *a);
+/* One of the attachments that were fenced with a host is provably out. */
+int host_member_fenced(struct change *c, uint64_t host);
+/* That of this volume is not yet: says why in the host's last_error. */
+int host_member_postponed(struct change *c, uint64_t host, uint64_t volume, struct text why);
 void attachment_drop_connection(struct attachment *a);
 
 /* info.c */

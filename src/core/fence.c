@@ -44,6 +44,8 @@ static int fence(struct change *c, union any *now, const union any *before)
 
 static int unfence(struct change *c, struct attachment *a)
 {
+	union any host;
+
 	if (a->status == ATTACHMENT_FENCING)
 		return error_set(c->err, EBUSY,
 				 "%s is being fenced, which is not called off halfway: wait until it "
@@ -51,6 +53,10 @@ static int unfence(struct change *c, struct attachment *a)
 				 a->o.name);
 	if (a->status != ATTACHMENT_FENCED)
 		return 0;
+	if (a->fenced_by && !object_get_kind(c->tx, a->fenced_by, KIND_HOST, &host))
+		return error_set(c->err, EPERM,
+				 "%s is fenced with its host: echo 0 > hosts/%s/fenced takes it back",
+				 a->o.name, host.o.name);
 	a->status = ATTACHMENT_RESERVED;
 	a->fence_own = 0;
 	return volume_touch(c, a->o.parent);
@@ -61,39 +67,45 @@ int attachment_set_fenced(struct change *c, union any *now, const union any *bef
 	return now->attachment.fenced ? fence(c, now, before) : unfence(c, &now->attachment);
 }
 
-/* What was written to `fenced` has come true. */
+/* What was written to `fenced` has come true; if nothing was, what is shown is computed. */
 static int show_fenced(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
-	struct text raw = a->fence_raw;
+	struct text raw = change_keep(c, a->fence_raw);
 
 	a->fence_raw = TEXT_NONE;
-	if (!raw.n)
-		return 0;
-	raw = change_keep(c, raw);
-	return raw.p ? change_set_raw(c, object, ATTACHMENT_FENCE, raw.p) : -ENOMEM;
+	change_touch(c, object, ATTACHMENT_FENCE);
+	return raw.p ? change_set_raw(c, object, ATTACHMENT_FENCE, raw.n ? raw.p : NULL)
+		     : -ENOMEM;
+}
+
+static int follow(struct change *c, union any *object, enum after_fence after)
+{
+	int rc;
+
+	switch (after) {
+	case AFTER_STAY:
+		return change_save(c, object);
+	case AFTER_REMOVE:
+		rc = change_event(c, "detached", SELF(object->o.number), NULL);
+		return rc ? rc : attachment_detached(c, object);
+	}
+	return -EINVAL;
 }
 
 int attachment_fenced(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
 	enum after_fence after = a->after_fence;
+	uint64_t host = a->fenced_by;
 	int rc = change_event(c, "fenced", SELF(a->o.number), NULL);
 
 	attachment_drop_connection(a);
 	a->status = ATTACHMENT_FENCED;
 	a->after_fence = AFTER_STAY;
-	change_touch(c, object, ATTACHMENT_FENCE);
 	if (!rc)
 		rc = show_fenced(c, object);
-	if (rc)
-		return rc;
-	switch (after) {
-	case AFTER_STAY:
-		return change_save(c, object);
-	case AFTER_REMOVE:
-		rc = change_event(c, "detached", SELF(a->o.number), NULL);
-		return rc ? rc : attachment_detached(c, object);
-	}
-	return -EINVAL;
+	if (!rc)
+		rc = follow(c, object, after);
+	return rc || !host ? rc : host_member_fenced(c, host);
 }

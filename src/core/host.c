@@ -18,6 +18,9 @@ static int remove_host(struct change *c, union any *host)
 	char first[NAME_BYTES_MAX + 1];
 	int rc = links_of_host.list(c->tx, &host->o, 0, any_link, first);
 
+	if (host->host.fence)
+		return error_set(c->err, EPERM, "host %s is fenced: echo 0 > fenced first",
+				 host->o.name);
 	if (rc == 1)
 		return error_set(c->err, EBUSY,
 				 "host %s has attachments, volume %s among them: detach them first",
@@ -25,12 +28,34 @@ static int remove_host(struct change *c, union any *host)
 	return rc ? rc : change_delete(c, host);
 }
 
+/* Another name must not be a way back in. */
+static int apply_initiator(struct change *c, union any *now, const union any *before)
+{
+	(void)before;
+	return now->host.fence ? error_set(c->err, EPERM,
+					   "initiator: host %s is fenced: echo 0 > fenced first",
+					   now->o.name)
+			       : 0;
+}
+
+static int render_fenced(struct view *view, const union any *object, struct buf *out)
+{
+	(void)view;
+	buf_str(out, object->host.fence == HOST_FENCED ? "1\n" : "0\n");
+	return 0;
+}
+
+#define FIELD(name_) .offset = offsetof(struct host, name_)
+#define STORED(name_, value_)                                                                  \
+	.type = NODE_FIELD, .flags = NODE_STORED, .value = &value_, FIELD(name_)
+
 static const struct node nodes[] = {
 	[HOST_INITIATOR] = {.name = "initiator",
 			    .type = NODE_ATTR,
 			    .flags = NODE_SETTABLE,
 			    .value = &value_iqn,
 			    .offset = offsetof(struct host, initiator),
+			    .apply = apply_initiator,
 			    .help = "the host's iSCSI name; its attachments use it from their next "
 				    "attach on"},
 	[HOST_IP] = {.name = "ip",
@@ -65,6 +90,19 @@ static const struct node nodes[] = {
 			      .type = NODE_LINKS,
 			      .links = &links_of_host,
 			      .help = "VOLUME: the host's attachments"},
+	[HOST_FENCE] = {.name = "fenced",
+			.type = NODE_ATTR,
+			.flags = NODE_SETTABLE | NODE_REPEAT,
+			.value = &value_flag,
+			FIELD(fenced),
+			.apply = host_set_fenced,
+			.render = render_fenced,
+			.help = "1: the host is provably out of every volume, and cannot be attached to "
+				"any; writing 1 fences, 0 takes it back"},
+	[HOST_FENCE_STATE] = {.name = "fence_state", STORED(fence, value_number)},
+	[HOST_FENCE_RAW] = {.name = "fence_raw", STORED(fence_raw, value_line)},
+	[HOST_FENCE_PENDING] = {.name = "fence_pending", STORED(fence_pending, value_number)},
+	[HOST_GENERATION] = {.name = "generation", STORED(generation, value_number)},
 };
 
 const struct kind_ops host_kind = {

@@ -212,6 +212,78 @@ int link_remove_pool(struct change *c, const struct volume *v)
 			 child_key(room, (struct ref){v->pool, POOL_VOLUMES}, v->o.number));
 }
 
+/* ---- what is found by an initiator's name, beside the hosts' ---- */
+
+#define INITIATOR_KEY (ISCSI_NAME_MAX + 10)
+
+/* No host's name begins with '@'. */
+static struct text initiator_key(uint8_t room[INITIATOR_KEY], struct text initiator,
+				 uint64_t number)
+{
+	room[0] = '@';
+	memcpy(room + 1, initiator.p, initiator.n);
+	room[initiator.n + 1] = '\0';
+	key_u64(room + initiator.n + 2, number);
+	return (struct text){(char *)room, initiator.n + 10};
+}
+
+int link_move_initiator(struct change *c, const struct attachment *a, struct text before)
+{
+	struct text now = a->host_initiator;
+	uint8_t room[INITIATOR_KEY];
+	int rc = 0;
+
+	if (text_equal(before, now))
+		return 0;
+	if (before.n)
+		rc = tx_delete(c->tx, TABLE_HOSTS, initiator_key(room, before, a->o.number));
+	if (rc && rc != -ENOENT)
+		return rc;
+	return now.n ? tx_put(c->tx, TABLE_HOSTS, initiator_key(room, now, a->o.number),
+			      TEXT_NONE)
+		     : 0;
+}
+
+struct each_of_initiator {
+	child_fn *fn;
+	void *arg;
+};
+
+static int one_of_initiator(void *arg, struct text key, struct text value)
+{
+	struct each_of_initiator *e = arg;
+
+	(void)value;
+	return e->fn(e->arg, key_to_u64(key.p + key.n - 8), TEXT_NONE);
+}
+
+int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, void *arg)
+{
+	struct each_of_initiator e = {fn, arg};
+	uint8_t room[INITIATOR_KEY];
+	struct text key = initiator_key(room, initiator, 0);
+
+	return tx_scan(tx, TABLE_HOSTS, (struct text){key.p, key.n - 8}, TEXT_NONE,
+		       one_of_initiator, &e);
+}
+
+int link_add_fenced(struct change *c, const struct host *h)
+{
+	const struct ref fenced = {ROOT_OBJECT, ROOT_FENCED};
+	uint8_t room[17];
+
+	return tx_put(c->tx, TABLE_CHILDREN, child_key(room, fenced, h->o.number),
+		      text_of(h->o.name));
+}
+
+int link_remove_fenced(struct change *c, const struct host *h)
+{
+	const struct ref fenced = {ROOT_OBJECT, ROOT_FENCED};
+	uint8_t room[17];
+
+	return tx_delete(c->tx, TABLE_CHILDREN, child_key(room, fenced, h->o.number));
+}
+
 int link_add_attachment(struct change *c, const struct attachment *a)
 {
 	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
@@ -223,12 +295,16 @@ int link_add_attachment(struct change *c, const struct attachment *a)
 			   text_of(a->o.name));
 }
 
-int link_remove_attachment(struct change *c, const struct attachment *a)
+int link_remove_attachment(struct change *c, struct attachment *a)
 {
 	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
+	struct text initiator = a->host_initiator;
 	uint8_t by_host[NAME_BYTES_MAX + 9], by_number[17];
 	int rc = tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
 
+	a->host_initiator = TEXT_NONE;
+	if (!rc)
+		rc = link_move_initiator(c, a, initiator);
 	return rc ? rc
 		  : tx_delete(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number));
 }

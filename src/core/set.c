@@ -87,7 +87,7 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	a->flags |= ATTR_HAS_RAW;
 	now.o.last_error = TEXT_NONE;
 	rc = node->apply ? node->apply(c, &now, &before) : 0;
-	if (rc || (same && !c->intent->kick_volume))
+	if (rc || (same && !c->intent->n_kicks))
 		return rc;
 	rc = change_save(c, &now);
 	if (!rc) {

@@ -12,6 +12,7 @@ struct outcome {
 	enum access_mode seen;
 	const struct error *err;
 	bool stale; /* the object has moved on: nothing was done */
+	uint64_t host; /* the one that it was fenced with, 0 = none */
 };
 
 static struct text why(const struct outcome *o)
@@ -180,6 +181,7 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	rc = volume_touch(c, object.o.parent);
 	if (rc)
 		return rc;
+	o->host = object.attachment.fenced_by;
 	if (o->work->type == WORK_FENCE) /* which does not fail: it goes on */
 		return o->result ? -EINVAL : attachment_fenced(c, &object);
 	if (o->work->type == WORK_ATTACH) {
@@ -210,6 +212,21 @@ static int apply_outcome(struct change *c, void *arg)
 	return -EINVAL;
 }
 
+/* Whoever fences a host waits for all of its attachments, or for the first that fails. */
+static void answer_host(struct core *core, uint64_t number, int result, const struct error *err)
+{
+	union any host;
+	struct tx tx;
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return;
+	rc = object_get_kind(&tx, number, KIND_HOST, &host);
+	store_read_end(&tx);
+	if (!rc && (result || host.host.fence == HOST_FENCED))
+		waiters_settled(core, number, host.host.generation, result, err);
+}
+
 /* In the writer: one thread less to be woken before the user is. */
 static void answer_waiters(void *arg)
 {
@@ -217,13 +234,15 @@ static void answer_waiters(void *arg)
 
 	if (!o->stale)
 		waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
+	if (!o->stale && o->host)
+		answer_host(o->core, o->host, 0, NULL);
 }
 
 int core_settle(struct core *core, const struct work *work, int result,
 		const struct backend_connection *connection, enum access_mode seen,
 		const struct error *err)
 {
-	struct outcome o = {core, work, result, connection, seen, err, false};
+	struct outcome o = {core, work, result, connection, seen, err, false, 0};
 	int rc = core_run_then(core, apply_outcome, answer_waiters, &o, NULL);
 
 	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)
@@ -242,6 +261,8 @@ static int apply_postponed(struct change *c, void *arg)
 		return rc == -ENOENT ? 0 : rc;
 	change_set_error(c, &object, why(o));
 	rc = change_save(c, &object);
+	if (!rc && o->work->type == WORK_FENCE && object.attachment.fenced_by)
+		rc = host_member_postponed(c, object.attachment.fenced_by, object.o.parent, why(o));
 	return rc ? rc : change_event(c, "postponed", SELF(object.o.number), o->err->text);
 }
 
@@ -252,7 +273,26 @@ int core_postpone(struct core *core, const struct work *work, const struct error
 	return core_run(core, apply_postponed, &o, NULL);
 }
 
+/* The host that the work's attachment is fenced with. */
+static uint64_t host_of(struct core *core, const struct work *work)
+{
+	uint64_t host = 0;
+	union any a;
+	struct tx tx;
+
+	if (work->type != WORK_FENCE || store_read_begin(core->store, &tx))
+		return 0;
+	if (!object_get_kind(&tx, work->object, KIND_ATTACHMENT, &a))
+		host = a.attachment.fenced_by;
+	store_read_end(&tx);
+	return host;
+}
+
 void core_answer(struct core *core, const struct work *work, int result, const struct error *err)
 {
+	uint64_t host = host_of(core, work);
+
 	waiters_settled(core, work->object, work->generation, result, err);
+	if (host)
+		answer_host(core, host, result, err);
 }

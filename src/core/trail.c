@@ -78,12 +78,28 @@ static struct text unsettled_key(uint8_t room[16], uint64_t volume, uint64_t obj
 	return (struct text){(char *)room, 16};
 }
 
+static int add_kick(struct intent *i, uint64_t dock, uint64_t volume)
+{
+	if (i->n_kicks == i->kicks_size) {
+		size_t size = i->kicks_size ? 2 * i->kicks_size : 1;
+		struct kicked *kicks = reallocarray(i->kicks, size, sizeof(*kicks));
+
+		if (!kicks)
+			return -ENOMEM;
+		i->kicks = kicks;
+		i->kicks_size = size;
+	}
+	i->kicks[i->n_kicks++] = (struct kicked){dock, volume};
+	return 0;
+}
+
 int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object)
 {
 	uint8_t room[16];
+	int rc = add_kick(c->intent, dock, volume);
 
-	c->intent->kick_dock = dock;
-	c->intent->kick_volume = volume;
+	if (rc)
+		return rc;
 	return tx_put(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object), TEXT_NONE);
 }
 

@@ -144,6 +144,68 @@ ended() {
 	put ro "$a/h1/mode"
 }
 
+@test "a host is fenced: every volume of it, on every dock, and no other host" {
+	local n
+	for n in 1 2 3 4; do
+		new_volume "$v.$n" "$([ $n = 4 ] && echo mem:ram || echo ssd:fast)" 16M true
+		attach "$v.$n" h1 "$([ $n = 2 ] && echo ro || echo rw)"
+	done
+	attach "$v" h1 rw
+	attach "$v" h2 rw
+	creds "$v" h2
+	hold "$out.2" --interval 1 2
+	creds "$v" h1
+	hold "$out" --interval 1 1
+	creds "$v.1" h1
+	hold "$out.1" --interval 1 1
+	put 1 "$mnt/hosts/h1/fenced"
+	value_is 1 "$mnt/hosts/h1/fenced"
+	no_login
+	creds "$v" h2
+	initiator=iqn.2026-11.test:h1 no_login
+	for n in "$mnt"/hosts/h1/attachments/*; do
+		value_is fenced "$n/status"
+		value_is 1 "$n/fenced"
+		refused EPERM put rw "$n/mode"
+		explained "$n" "hosts/h1/fenced" || explained "$n" "echo 0 > fenced"
+	done
+	[ "$(ls "$mnt/hosts/h1/attachments" | wc -l)" = 5 ]
+	mkdir "$mnt/volumes/witness$v" && put 16M "$mnt/volumes/witness$v/size"
+	mkdir "$mnt/volumes/witness$v/attachments/h1"
+	refused EPERM put rw "$mnt/volumes/witness$v/attachments/h1/mode"
+	explained "$mnt/volumes/witness$v/attachments/h1" "host h1 is fenced"
+	rmdir "$mnt/volumes/witness$v/attachments/h1" "$mnt/volumes/witness$v"
+	refused EPERM put iqn.2026-11.test:new "$mnt/hosts/h1/initiator"
+	ended "$out"
+	ended "$out.1"
+	is_logged_in "$v" h2
+	release "$out.2"
+	put 0 "$mnt/hosts/h1/fenced"
+	put ro "$mnt/volumes/$v.1/attachments/h1/mode"
+	creds "$v.1" h1
+	host read 0
+	for n in 1 2 3 4; do
+		rmdir "$mnt/volumes/$v.$n/attachments/h1" "$mnt/volumes/$v.$n"
+	done
+}
+
+@test "a host is not fenced while one of its volumes is not" {
+	new_volume "$v.mem" mem:ram 16M true
+	attach "$v.mem" h1 rw
+	attach "$v" h1 rw
+	faults <<<"fence wrong"
+	refused EIO put 1 "$mnt/hosts/h1/fenced"
+	value_is 0 "$mnt/hosts/h1/fenced"
+	explained "$mnt/hosts/h1" "volume $v.mem: a login"
+	within 5 value_is fenced "$a/h1/status"
+	value_is fencing "$mnt/volumes/$v.mem/attachments/h1/status"
+	faults </dev/null
+	put 1 "$mnt/hosts/h1/fenced"
+	value_is 1 "$mnt/hosts/h1/fenced"
+	rmdir "$mnt/volumes/$v.mem/attachments/h1" "$mnt/volumes/$v.mem"
+	put 0 "$mnt/hosts/h1/fenced"
+}
+
 @test "the audit log tells who fenced, and when it was done" {
 	attach "$v" h1 rw
 	put 1 "$a/h1/fenced"

@@ -62,6 +62,7 @@ TABLE = {
     "hosts/swept": {
         "initiator": (NOT_IQN, IQNS), "ip": (NOT_IP, IPS), "os_type": (NOT_TEXT, TEXTS),
         "platform": (NOT_TEXT, TEXTS), "description": (NOT_TEXT, TEXTS),
+        "fenced": (NOT_FLAG, ["1", "1\n", "true", "0", "0\n"]),
     },
     "volumes/new": {
         "size": (NOT_SIZE, []), "multiattach": (NOT_BOOL, BOOLS + ["false\n"]),
