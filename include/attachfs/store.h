@@ -80,12 +80,19 @@ int tx_new_number(struct tx *tx, uint64_t *ret);
  * an error nothing of it remains, and refused() (optional) may leave a note of the refusal
  * in the same commit. When the commit is on disk (or has failed: `result`), done() is
  * called, once, in the writer thread; it may free the mutation.
+ *
+ * apply() may set `lazy`: nobody is told of this change before a later one has been committed.
+ * Then it outlives us, as any other, but until that later commit, or for LAZY_MS, a power
+ * failure may undo it.
  */
+#define LAZY_MS 200
+
 struct mutation {
 	int (*apply)(struct tx *tx, struct mutation *m);
 	void (*refused)(struct tx *tx, struct mutation *m);
 	void (*done)(struct mutation *m);
 	int result;
+	bool lazy;
 	struct mutation *next; /* the writer's */
 };
 

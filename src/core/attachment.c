@@ -165,6 +165,12 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	a->after_fence = AFTER_STAY;
 	a->status = status;
 	a->generation++;
+	/*
+	 * If a power failure undoes the intent, comparing takes back what the backend did for it,
+	 * and nobody was told otherwise. A fence must not be forgotten once it was asked for.
+	 */
+	c->intent->mutation.lazy = status == ATTACHMENT_ATTACHING ||
+				   status == ATTACHMENT_DETACHING;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
 	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
 }

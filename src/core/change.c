@@ -291,9 +291,13 @@ static int own_change(struct change *c, struct intent *intent)
 	return own->apply(c, own->arg);
 }
 
+/* Never lazy: who runs it goes on at once. */
 static int own_apply(struct tx *tx, struct mutation *m)
 {
-	return change_run(intent_of(m), tx, own_change);
+	int rc = change_run(intent_of(m), tx, own_change);
+
+	m->lazy = false;
+	return rc;
 }
 
 static void own_done(struct mutation *m)

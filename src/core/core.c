@@ -312,7 +312,11 @@ static int apply_intent(struct change *c, struct intent *i)
 
 static int intent_apply(struct tx *tx, struct mutation *m)
 {
-	return change_run(intent_of(m), tx, apply_intent);
+	struct intent *i = intent_of(m);
+	int rc = change_run(i, tx, apply_intent);
+
+	m->lazy = m->lazy && i->wait_object; /* else it is answered as soon as it is committed */
+	return rc;
 }
 
 /* The object that a refusal is about: the one itself, or the one it was not made in. */

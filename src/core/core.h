@@ -13,6 +13,7 @@ struct waiters {
 	pthread_mutex_t lock; /* protects all of it */
 	pthread_cond_t wake;
 	struct intent *first; /* in no order; there are few */
+	int64_t sleeps_until; /* the thread, unless it is woken */
 	pthread_t thread;
 	bool running, stopping;
 };

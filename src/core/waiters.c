@@ -81,6 +81,7 @@ void waiters_settled(struct core *core, uint64_t object, uint64_t generation, in
 void waiters_add(struct core *core, struct intent *intent)
 {
 	struct waiters *w = &core->waiters;
+	bool wake;
 
 	intent->deadline = monotonic_ms() + intent->wait_ms;
 	pthread_mutex_lock(&w->lock);
@@ -92,8 +93,10 @@ void waiters_add(struct core *core, struct intent *intent)
 	intent->poked = intent->interrupted && intent->interrupted(intent);
 	intent->next = w->first;
 	w->first = intent;
+	wake = intent->poked || intent->deadline < w->sleeps_until;
 	pthread_mutex_unlock(&w->lock);
-	pthread_cond_signal(&w->wake);
+	if (wake)
+		pthread_cond_signal(&w->wake);
 }
 
 unsigned waiters_count(struct core *core)
@@ -120,7 +123,7 @@ void core_interrupt(struct core *core, uint64_t ticket)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Sleeps until the next deadline, or until somebody joins. Locked. */
+/* Sleeps until the next deadline, or until somebody joins whose deadline comes sooner. Locked. */
 static void sleep_until_due(struct waiters *w)
 {
 	int64_t next = INT64_MAX, poll = monotonic_ms() + POLL_MS;
@@ -132,6 +135,7 @@ static void sleep_until_due(struct waiters *w)
 		if (due < next)
 			next = due;
 	}
+	w->sleeps_until = next;
 	if (next == INT64_MAX) {
 		pthread_cond_wait(&w->wake, &w->lock);
 		return;

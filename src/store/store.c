@@ -171,6 +171,7 @@ int store_open(const char *path, uint64_t map_size, bool read_only, struct store
 	       struct error *err)
 {
 	struct store *store = calloc(1, sizeof(*store));
+	pthread_condattr_t attr;
 	int rc = 0;
 
 	if (!store)
@@ -178,7 +179,10 @@ int store_open(const char *path, uint64_t map_size, bool read_only, struct store
 	store->lock_fd = -1;
 	pthread_mutex_init(&store->readers_lock, NULL);
 	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&store->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	store->last = &store->first;
 	if (!read_only)
 		rc = make_folders(path, err);

@@ -22,6 +22,7 @@ struct store {
 
 	pthread_t writer;
 	bool has_writer;
+	bool unflushed; /* the writer's: the last commit was a lazy one */
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t wake;  /* something was queued, or stopping */
 	struct mutation *first, **last;

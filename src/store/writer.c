@@ -4,10 +4,37 @@
 
 #include <errno.h>
 
+#include "attachfs/clock.h"
 #include "attachfs/log.h"
 
 /* More would only make the first one wait longer. */
 #define BATCH_MAX 256
+
+/*
+ * LMDB syncs the pages of a commit, and then the page that makes them the current ones. A lazy
+ * commit leaves out the second: whatever happens the state is one that was committed, but a
+ * power failure may bring back the one before. The next commit's first sync makes up for it.
+ */
+static int commit(struct store *store, MDB_txn *txn, bool lazy)
+{
+	int rc;
+
+	mdb_env_set_flags(store->env, MDB_NOMETASYNC, lazy);
+	rc = store_errno(mdb_txn_commit(txn));
+	if (!rc)
+		store->unflushed = lazy;
+	return rc;
+}
+
+/* No later commit has come. */
+static void flush(struct store *store)
+{
+	int rc = store_errno(mdb_env_sync(store->env, 1));
+
+	if (rc)
+		log_error("cannot sync the state: %s", strerror(-rc));
+	store->unflushed = false;
+}
 
 /* Applies one mutation in a transaction of its own, nested in the batch's. */
 static int apply_nested(struct store *store, MDB_txn *batch, struct mutation *m)
@@ -43,6 +70,7 @@ static int commit_batch(struct store *store, struct mutation *batch)
 {
 	MDB_txn *txn;
 	int rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
+	bool lazy = true;
 
 	if (rc)
 		return rc;
@@ -50,8 +78,9 @@ static int commit_batch(struct store *store, struct mutation *batch)
 		m->result = apply_nested(store, txn, m);
 		if (m->result)
 			note_refusal(store, txn, m);
+		lazy = lazy && !m->result && m->lazy;
 	}
-	return store_errno(mdb_txn_commit(txn));
+	return commit(store, txn, lazy);
 }
 
 /* A lone mutation, the usual case, needs no nested transaction. */
@@ -66,14 +95,14 @@ static int commit_one(struct store *store, struct mutation *m)
 	tx.txn = txn;
 	m->result = m->apply(&tx, m);
 	if (!m->result)
-		return store_errno(mdb_txn_commit(txn));
+		return commit(store, txn, m->lazy);
 	mdb_txn_abort(txn);
 	if (!m->refused)
 		return 0;
 	rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (!rc) {
 		note_refusal(store, txn, m);
-		rc = mdb_txn_commit(txn);
+		commit(store, txn, false);
 	}
 	return 0;
 }
@@ -88,6 +117,22 @@ static void finish(struct mutation *batch, int rc)
 	}
 }
 
+/* Until something is queued, or stopping. Locked. */
+static void wait_for_work(struct store *store)
+{
+	struct timespec until = monotonic_timespec(monotonic_ms() + LAZY_MS);
+
+	while (!store->first && !store->stopping) {
+		if (!store->unflushed) {
+			pthread_cond_wait(&store->wake, &store->lock);
+		} else if (pthread_cond_timedwait(&store->wake, &store->lock, &until)) {
+			pthread_mutex_unlock(&store->lock);
+			flush(store);
+			pthread_mutex_lock(&store->lock);
+		}
+	}
+}
+
 /* Takes up to BATCH_MAX mutations; NULL when stopping and nothing is left. */
 static struct mutation *take_batch(struct store *store)
 {
@@ -95,8 +140,7 @@ static struct mutation *take_batch(struct store *store)
 	unsigned n = 0;
 
 	pthread_mutex_lock(&store->lock);
-	while (!store->first && !store->stopping)
-		pthread_cond_wait(&store->wake, &store->lock);
+	wait_for_work(store);
 	batch = store->first;
 	for (end = &store->first; *end && n < BATCH_MAX; end = &(*end)->next)
 		n++;
@@ -123,6 +167,8 @@ static void *writer_main(void *arg)
 			log_error("cannot commit to the state: %s", strerror(-rc));
 		finish(batch, rc);
 	}
+	if (store->unflushed)
+		flush(store);
 	return NULL;
 }
 
@@ -150,6 +196,7 @@ void store_submit(struct store *store, struct mutation *m)
 {
 	m->next = NULL;
 	m->result = 0;
+	m->lazy = false;
 	pthread_mutex_lock(&store->lock);
 	*store->last = m;
 	store->last = &m->next;
@@ -169,8 +216,10 @@ struct waited {
 static int waited_apply(struct tx *tx, struct mutation *m)
 {
 	struct mutation *inner = ((struct waited *)m)->inner;
+	int rc = inner->apply(tx, inner);
 
-	return inner->apply(tx, inner);
+	m->lazy = inner->lazy;
+	return rc;
 }
 
 static void waited_refused(struct tx *tx, struct mutation *m)

@@ -140,7 +140,8 @@ static void run_batch(struct bench *b, struct put *puts, uint64_t *ret_commits)
 
 	store_usage(b->f.store, &before);
 	for (unsigned i = 0; i < BATCH; i++) {
-		puts[i].m = (struct mutation){put_apply, put_refused, put_done, 0, NULL};
+		puts[i].m = (struct mutation){
+			.apply = put_apply, .refused = put_refused, .done = put_done};
 		snprintf(puts[i].key, sizeof(puts[i].key), "batch%u", i);
 		puts[i].gate = !i;
 		puts[i].lock = &lock;
