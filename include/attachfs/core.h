@@ -83,8 +83,9 @@ bool core_settable(struct view *v, struct ref ref);
 /* "volumes/db/attachments/host1/mode", for messages and the audit log. */
 int core_path(struct tx *tx, struct ref ref, struct buf *out);
 
-/* Is it [A-Za-z0-9][A-Za-z0-9._-]{0,62}, as objects and keys are named? `err` says so if not. */
-int check_name(const char *name, struct error *err);
+/* Is it [A-Za-z0-9][A-Za-z0-9._-]{0,62}, as objects and keys are named? In a `container` of scoped
+ * keys it may have colons too; NULL: in any other. `err` says so if not. */
+int check_name(const struct node *container, const char *name, struct error *err);
 
 /* ---- changing: one intent per request ---- */
 

@@ -11,6 +11,8 @@
 /* Attachments of one volume, and keys in one free-form directory: ENOSPC beyond. */
 #define ATTACHMENTS_PER_VOLUME_MAX 1024
 #define KEYS_PER_DIRECTORY_MAX	   256
+/* A pool's capabilities together, names and values. */
+#define CAPABILITIES_BYTES_MAX (48 * 1024)
 
 /* Temporary files beside attributes: bytes of one, how many in one directory, and all of them. */
 #define TEMP_BYTES_MAX		(64 * 1024)

@@ -22,7 +22,9 @@ enum kind {
 	KIND_HOST = 3,
 	KIND_VOLUME = 4,
 	KIND_ATTACHMENT = 5,
-	KIND_KEY = 6, /* a file in metadata/ or capabilities/ */
+	KIND_KEY = 6, /* a file in metadata/, extra_specs/ or capabilities/ */
+	KIND_PROFILE = 7,
+	KIND_ELIGIBLE = 8, /* what a pool is to a profile: computed for the pair, never stored */
 	KINDS
 };
 
@@ -36,6 +38,20 @@ struct ref {
 #define NODE_SELF 1
 #define NODES_MAX 48
 #define SELF(number) ((struct ref){number, NODE_SELF})
+
+/*
+ * Pools and profiles are numbered apart from all else, and few, so that a pair of them has a
+ * number too: what a pool is to a profile is a file of which nothing need be stored. Numbers
+ * fit 56 bits, for inode numbers.
+ */
+#define PAIRED_BITS	   27
+#define PAIRED_OBJECT	   (1ULL << 54)
+#define PAIR_OBJECT	   (1ULL << 55)
+#define PAIRED_SERIAL(n)   ((n) & ((1ULL << PAIRED_BITS) - 1))
+#define PAIR(first, second) \
+	(PAIR_OBJECT | PAIRED_SERIAL(first) << PAIRED_BITS | PAIRED_SERIAL(second))
+#define PAIR_FIRST(pair)   (PAIRED_OBJECT | PAIRED_SERIAL((pair) >> PAIRED_BITS))
+#define PAIR_SECOND(pair)  (PAIRED_OBJECT | PAIRED_SERIAL(pair))
 
 /* What stat(2) shows and chmod, chown and utimens store. Times are ns since 1970. */
 struct inode_state {
@@ -95,6 +111,17 @@ struct pool {
 	uint64_t over_subscription; /* thousandths */
 	uint64_t provisioned;	 /* sum of the sizes of its volumes, bytes */
 	uint64_t configured;
+	struct text extras;	 /* its capabilities: see capability_find() */
+};
+
+struct profile {
+	struct object o;
+	struct text description, storage_type;
+};
+
+struct eligible {
+	struct object o;
+	uint64_t profile, pool; /* numbers */
 };
 
 /* On disk: append only. */
@@ -123,7 +150,9 @@ struct volume {
 	struct object o;
 	uint64_t size_bytes; /* wanted: parsed from `size` */
 	uint64_t multiattach, max_writers, is_protected;
-	struct text pool_wish, zone_wish, description, group_id;
+	struct text profile_name, pool_wish, zone_wish, description, group_id;
+	uint64_t profile;	    /* the profile's number, 0 = none */
+	uint64_t multiattach_given; /* it is true because the profile says so */
 	uint64_t status;     /* enum volume_status */
 	uint64_t pool;	     /* number of the pool it is placed in, 0 = none */
 	uint64_t real_bytes; /* what the backend has made of it */
@@ -183,6 +212,8 @@ union any {
 	struct volume volume;
 	struct attachment attachment;
 	struct key key;
+	struct profile profile;
+	struct eligible eligible;
 };
 
 /* How a value is read and written; fields are uint64_t, or struct text if `is_text`. */
@@ -217,6 +248,7 @@ enum node_flag {
 	NODE_QUERY = 1 << 5,	/* the backend is asked when it is opened */
 	NODE_FOLLOWS = 1 << 7,	/* computed from all of the object: as new as that */
 	NODE_STREAM = 1 << 6,	/* read by offset, not as one value: events */
+	NODE_SCOPED = 1 << 8,	/* names of keys may have colons: extra_specs/ */
 };
 
 struct change;
@@ -228,6 +260,7 @@ struct link_ops {
 	int (*lookup)(struct tx *tx, const struct object *o, struct text name, struct ref *ret);
 	int (*list)(struct tx *tx, const struct object *o, uint64_t from, link_entry_fn *fn,
 		    void *arg);
+	bool files; /* its entries are no symlinks but read-only files */
 };
 
 struct node {
@@ -260,6 +293,8 @@ struct kind_ops {
 	uint64_t (*status)(const union any *object); /* for node.states; NULL: always 0 */
 	const char *const *status_names;
 	uint32_t directory_mode; /* default permissions of the object's directory */
+	bool paired;		 /* numbered from PAIRED_OBJECT on */
+	bool computed;		 /* it has no record */
 	int (*create)(struct change *c, union any *object);
 	int (*remove)(struct change *c, union any *object);
 	int (*rename)(struct change *c, union any *object, const char *name);
@@ -303,6 +338,8 @@ enum root_node {
 	ROOT_VOLUMES,
 	ROOT_ATTACHMENTS,
 	ROOT_FENCED, /* no row: the index of fenced hosts */
+	ROOT_PROFILES,
+	ROOT_POOLS, /* no row: the index of all pools, "DOCK:POOL" each */
 };
 enum dock_node {
 	DOCK_ID = 2,
@@ -340,6 +377,7 @@ enum pool_node {
 	POOL_THIN,
 	POOL_TOTAL_CONFIGURED,
 	POOL_CONFIGURED,
+	POOL_EXTRAS,
 };
 enum host_node {
 	HOST_INITIATOR = 2,
@@ -387,6 +425,9 @@ enum volume_node {
 	VOLUME_SIZE_BEFORE,
 	VOLUME_GENERATION,
 	VOLUME_LINK,
+	VOLUME_PROFILE,
+	VOLUME_PROFILE_NUMBER,
+	VOLUME_MULTIATTACH_GIVEN,
 	VOLUME_NODES
 };
 enum attachment_node {
@@ -432,5 +473,17 @@ enum attachment_node {
 	ATTACHMENT_NODES
 };
 enum key_node { KEY_VALUE = 2 };
+enum profile_node {
+	PROFILE_DESCRIPTION = 2,
+	PROFILE_STORAGE_TYPE,
+	PROFILE_ID,
+	PROFILE_CREATED_AT,
+	PROFILE_UPDATED_AT,
+	PROFILE_LAST_ERROR,
+	PROFILE_EXTRA_SPECS,
+	PROFILE_ELIGIBLE,
+	PROFILE_VOLUMES, /* no row: the index of the volumes that have this profile */
+};
+enum eligible_node { ELIGIBLE_VALUE = 2 };
 
 #endif

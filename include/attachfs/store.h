@@ -74,6 +74,8 @@ int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct te
 /* A number that was never given out before; numbers start at FIRST_OBJECT. */
 #define FIRST_OBJECT 256
 int tx_new_number(struct tx *tx, uint64_t *ret);
+/* The same from a second row of numbers, from 1 to `max`; -ENOSPC beyond. */
+int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret);
 
 /*
  * A change of the state. The writer thread calls apply() in a transaction; if it returns

@@ -7,12 +7,18 @@
 
 #include "attachfs/limits.h"
 
+struct total {
+	unsigned keys;
+	size_t bytes; /* of names and values */
+};
+
 /* Recursion is bounded by CONF_DEPTH_MAX. */
-static int check_map(const struct conf_node *map, const char *prefix, unsigned *keys,
+static int check_map(const struct conf_node *map, const char *prefix, struct total *total,
 		     const struct warnings *warnings, struct error *err);
 
-static int check_value(const struct conf_node *node, struct error *err)
+static int check_value(const struct conf_node *node, struct total *total, struct error *err)
 {
+	total->bytes += strlen(node->value) + 1;
 	if (strlen(node->value) <= VALUE_BYTES_MAX && text_is_line(text_of(node->value)))
 		return 0;
 	return conf_fail(node, err, "bad value, expected one line of at most %d bytes",
@@ -20,10 +26,10 @@ static int check_value(const struct conf_node *node, struct error *err)
 }
 
 /* A list is one capability: its elements, parted by commas, must fit a value. */
-static int check_list(const struct conf_node *list, const struct warnings *warnings,
-		      struct error *err)
+static int check_list(const struct conf_node *list, struct total *total,
+		      const struct warnings *warnings, struct error *err)
 {
-	size_t bytes = 0;
+	size_t before = total->bytes;
 
 	conf_each(node, list) {
 		if (node->type != CONF_SCALAR) {
@@ -31,31 +37,37 @@ static int check_list(const struct conf_node *list, const struct warnings *warni
 			continue;
 		}
 
-		int error = check_value(node, err);
+		int error = check_value(node, total, err);
 
 		if (error)
 			return error;
-		bytes += strlen(node->value) + 1;
 	}
-	if (bytes > VALUE_BYTES_MAX)
+	if (total->bytes - before > VALUE_BYTES_MAX)
 		return conf_fail(list, err, "the list is too long, expected at most %d bytes",
 				 VALUE_BYTES_MAX);
 	return 0;
 }
 
-static int check_node(const struct conf_node *node, const char *name, unsigned *keys,
+static int check_node(const struct conf_node *node, const char *name, struct total *total,
 		      const struct warnings *warnings, struct error *err)
 {
+	int error;
+
 	if (node->type == CONF_MAP)
-		return check_map(node, name, keys, warnings, err);
-	if (++*keys > KEYS_PER_DIRECTORY_MAX)
+		return check_map(node, name, total, warnings, err);
+	if (++total->keys > KEYS_PER_DIRECTORY_MAX)
 		return conf_fail(node, err, "too many capabilities, expected at most %d",
 				 KEYS_PER_DIRECTORY_MAX);
-	return node->type == CONF_LIST ? check_list(node, warnings, err)
-				       : check_value(node, err);
+	total->bytes += strlen(name) + 1;
+	error = node->type == CONF_LIST ? check_list(node, total, warnings, err)
+					: check_value(node, total, err);
+	if (!error && total->bytes > CAPABILITIES_BYTES_MAX)
+		error = conf_fail(node, err, "too many capabilities, expected at most %d bytes",
+				  CAPABILITIES_BYTES_MAX);
+	return error;
 }
 
-static int check_map(const struct conf_node *map, const char *prefix, unsigned *keys,
+static int check_map(const struct conf_node *map, const char *prefix, struct total *total,
 		     const struct warnings *warnings, struct error *err)
 {
 	conf_each(node, map) {
@@ -65,7 +77,7 @@ static int check_map(const struct conf_node *map, const char *prefix, unsigned *
 
 		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", node->key);
 		if (name_is_valid(name))
-			error = check_node(node, name, keys, warnings, err);
+			error = check_node(node, name, total, warnings, err);
 		else
 			warn_at(warnings, node, "bad name of a capability", NULL);
 		if (error)
@@ -77,7 +89,7 @@ static int check_map(const struct conf_node *map, const char *prefix, unsigned *
 int extras_check(const struct conf_node *extras, const struct warnings *warnings,
 		 struct error *err)
 {
-	unsigned keys = 0;
+	struct total total = {0};
 
-	return check_map(extras, "", &keys, warnings, err);
+	return check_map(extras, "", &total, warnings, err);
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Makes the docks and pools of the tree those of the configuration. */
 #include <errno.h>
-#include <stdio.h>
 
-#include "attachfs/log.h"
 #include "core.h"
 
 struct application {
@@ -11,9 +9,8 @@ struct application {
 	const struct dock_capability *capabilities;
 };
 
-/* Loads the object of that name, or begins a new one. `ret_fresh`: it must be saved. */
-static int load_or_make(struct change *c, enum kind kind, struct ref container, const char *name,
-			union any *ret, bool *ret_fresh)
+int apply_load(struct change *c, enum kind kind, struct ref container, const char *name,
+	       union any *ret, bool *ret_fresh)
 {
 	int rc = change_find(c, container, text_of(name), kind, ret);
 
@@ -22,129 +19,32 @@ static int load_or_make(struct change *c, enum kind kind, struct ref container, 
 			  : rc;
 }
 
-static int put(struct change *c, union any *object, bool fresh)
+int apply_save(struct change *c, union any *object, bool fresh)
 {
 	return fresh ? change_add(c, object) : change_save(c, object);
 }
 
-/* ---- capabilities: the flattened extras ---- */
-
-static int set_key(struct change *c, struct ref container, const char *name, struct text value)
-{
-	union any key;
-	bool fresh;
-	int rc;
-
-	if (check_name(name, NULL)) {
-		log_warning("capability %s has no valid name and is not shown", name);
-		return 0;
-	}
-	rc = load_or_make(c, KIND_KEY, container, name, &key, &fresh);
-	if (rc || (!fresh && text_equal(text_trim(key.o.attr[KEY_VALUE].raw), value)))
-		return rc;
-	key.o.attr[KEY_VALUE] = (struct attr_state){
-		.flags = ATTR_HAS_RAW,
-	};
-	key.o.inode.mode = 0444;
-	BUF_AUTO(line);
-	buf_text(&line, value);
-	buf_str(&line, "\n");
-	key.o.attr[KEY_VALUE].raw = change_keep(c, buf_as_text(&line));
-	return buf_error(&line) ?: put(c, &key, fresh);
-}
-
-/* A list becomes one value, its elements parted by commas. */
-static void join_list(const struct conf_node *list, struct buf *out)
-{
-	conf_each(element, list)
-		if (element->type == CONF_SCALAR)
-			buf_printf(out, "%s%s", out->len ? "," : "", element->value);
-}
-
-static int set_capabilities(struct change *c, struct ref container, const struct conf_node *map,
-			    const char *prefix)
-{
-	int rc = 0;
-
-	conf_each(node, map) {
-		char name[2 * NAME_BYTES_MAX];
-		BUF_AUTO(list);
-
-		if (snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", node->key) >=
-		    (int)sizeof(name))
-			continue;
-		if (node->type == CONF_MAP) {
-			rc = set_capabilities(c, container, node, name);
-		} else if (node->type == CONF_SCALAR) {
-			rc = set_key(c, container, name, text_of(node->value));
-		} else {
-			join_list(node, &list);
-			rc = buf_error(&list) ?: set_key(c, container, name, buf_as_text(&list));
-		}
-		if (rc)
-			break;
-	}
-	return rc;
-}
-
-/* Does the configuration still have the key "a.b.c"? */
-static bool has_capability(const struct conf_node *map, const char *name)
-{
-	conf_each(node, map) {
-		size_t n = strlen(node->key);
-
-		if (strncmp(name, node->key, n))
-			continue;
-		if (!name[n] && node->type != CONF_MAP)
-			return true;
-		if (name[n] == '.' && node->type == CONF_MAP && has_capability(node, name + n + 1))
-			return true;
-	}
-	return false;
-}
-
-struct stale {
-	const struct conf_node *extras;
-	uint64_t number;
-};
-
-static int find_stale(void *arg, uint64_t number, struct text name)
-{
-	struct stale *s = arg;
-	char copy[NAME_BYTES_MAX + 1];
-
-	text_copy(copy, sizeof(copy), name);
-	s->number = number;
-	return !has_capability(s->extras, copy);
-}
-
-static int drop_stale_capabilities(struct change *c, struct ref container,
-				   const struct conf_node *extras)
-{
-	struct stale s = {.extras = extras};
-	union any key;
-	int rc;
-
-	while ((rc = object_children(c->tx, container, 0, find_stale, &s)) == 1) {
-		rc = change_load(c, s.number, KIND_KEY, &key);
-		if (!rc)
-			rc = change_delete(c, &key);
-		if (rc)
-			return rc;
-	}
-	return rc;
-}
-
 /* ---- pools ---- */
 
-static int apply_pool(struct change *c, uint64_t dock, const struct pool_conf *conf, bool able)
+/* All pools by their numbers, whatever dock they are in. */
+static int index_pool(struct change *c, const struct object *dock, const struct object *pool)
+{
+	BUF_AUTO(name);
+
+	buf_printf(&name, "%s:%s", dock->name, pool->name);
+	return buf_error(&name) ?: index_add(c, (struct ref){ROOT_OBJECT, ROOT_POOLS},
+					     pool->number, buf_as_text(&name));
+}
+
+static int apply_pool(struct change *c, const struct object *dock, const struct pool_conf *conf,
+		      bool able)
 {
 	union any object, before;
 	struct pool *p = &object.pool;
-	struct ref capabilities;
 	bool fresh;
-	int rc = load_or_make(c, KIND_POOL, (struct ref){dock, DOCK_POOLS}, conf->name, &object,
-			      &fresh);
+	BUF_AUTO(extras);
+	int rc = apply_load(c, KIND_POOL, (struct ref){dock->number, DOCK_POOLS}, conf->name,
+			    &object, &fresh);
 
 	if (rc)
 		return rc;
@@ -157,15 +57,18 @@ static int apply_pool(struct change *c, uint64_t dock, const struct pool_conf *c
 	p->reserved_percentage = conf->reserved_percentage;
 	p->over_subscription = (uint64_t)(conf->over_subscription * 1000 + 0.5);
 	p->configured = 1;
+	capabilities_pack(conf->extras, &extras);
+	if (buf_error(&extras))
+		return -ENOMEM;
+	p->extras = buf_as_text(&extras);
 	BUF_AUTO(old);
 	BUF_AUTO(new);
 	rc = object_encode(&before, &old) ?: object_encode(&object, &new);
 	if (!rc && (fresh || !text_equal(buf_as_text(&old), buf_as_text(&new))))
-		rc = put(c, &object, fresh);
-	capabilities = (struct ref){object.o.number, POOL_CAPABILITIES};
-	if (!rc)
-		rc = set_capabilities(c, capabilities, conf->extras, "");
-	return rc ? rc : drop_stale_capabilities(c, capabilities, conf->extras);
+		rc = apply_save(c, &object, fresh);
+	if (!rc && fresh)
+		rc = index_pool(c, dock, &object.o);
+	return rc ? rc : capabilities_apply(c, object.o.number, conf->extras);
 }
 
 /* ---- what the configuration no longer has ---- */
@@ -245,8 +148,8 @@ static int apply_dock(struct change *c, const struct application *a, const struc
 	bool able = can && can->capabilities & DRIVER_MULTIATTACH, fresh;
 	union any object;
 	struct dock *d = &object.dock;
-	int rc = load_or_make(c, KIND_DOCK, (struct ref){ROOT_OBJECT, ROOT_DOCKS}, conf->name,
-			      &object, &fresh);
+	int rc = apply_load(c, KIND_DOCK, (struct ref){ROOT_OBJECT, ROOT_DOCKS}, conf->name,
+			    &object, &fresh);
 
 	if (rc)
 		return rc;
@@ -264,11 +167,11 @@ static int apply_dock(struct change *c, const struct application *a, const struc
 	d->multiattach = 0;
 	for (size_t i = 0; i < conf->n_pools && !rc; i++) {
 		d->multiattach |= conf->pools[i].multiattach && able;
-		rc = apply_pool(c, d->o.number, &conf->pools[i], able);
+		rc = apply_pool(c, &d->o, &conf->pools[i], able);
 	}
 	if (!rc)
 		rc = retire_leftovers(c, a->conf, conf, (struct ref){d->o.number, DOCK_POOLS});
-	return rc ? rc : put(c, &object, fresh);
+	return rc ? rc : apply_save(c, &object, fresh);
 }
 
 static int apply_all(struct change *c, void *arg)

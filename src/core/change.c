@@ -77,9 +77,12 @@ int change_new(struct change *c, enum kind kind, struct ref container, const cha
 
 	if (rc != -ENOENT)
 		return rc ? rc : error_set(c->err, EEXIST, "%s exists already", name);
-	rc = tx_new_number(c->tx, &number);
+	rc = ops->paired ? tx_new_serial(c->tx, PAIRED_SERIAL(~0ULL), &number)
+			 : tx_new_number(c->tx, &number);
 	if (rc)
 		return rc;
+	if (ops->paired)
+		number |= PAIRED_OBJECT;
 	memset(ret, 0, ops->size);
 	ret->o.number = number;
 	ret->o.kind = kind;

@@ -109,18 +109,20 @@ struct store *core_store(struct core *core)
 	return core->store;
 }
 
-int check_name(const char *name, struct error *err)
+int check_name(const struct node *container, const char *name, struct error *err)
 {
 	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	size_t n = strlen(name);
+	bool scoped = container && container->flags & NODE_SCOPED;
+	const char *c = name;
 
-	if (n && n <= NAME_BYTES_MAX && strchr(first, name[0]) &&
-	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n)
+	while (*c && (strchr(first, *c) || (c > name && strchr(scoped ? "._-:" : "._-", *c))))
+		c++;
+	if (!*c && c > name && c - name <= NAME_BYTES_MAX)
 		return 0;
 	return error_set(err, EINVAL,
-			 "not a name: expected a letter or digit, then letters, digits, '.', '_' "
+			 "not a name: expected a letter or digit, then letters, digits, '.', '_'%s "
 			 "or '-', at most %d in all",
-			 NAME_BYTES_MAX);
+			 scoped ? ", ':'" : "", NAME_BYTES_MAX);
 }
 
 /* The row of a container that users may add to. */
@@ -178,7 +180,7 @@ static int apply_make(struct change *c, struct intent *i)
 
 	if (rc)
 		return rc;
-	rc = check_name(i->name, c->err);
+	rc = check_name(node, i->name, c->err);
 	if (!rc)
 		rc = check_room(c, i->subject, node);
 	if (!rc)
@@ -261,7 +263,7 @@ static int apply_rename(struct change *c, struct intent *i)
 	if (!rc)
 		rc = change_find(c, i->subject, text_of(i->name), node->child, &object);
 	if (!rc)
-		rc = check_name(i->new_name, c->err);
+		rc = check_name(node, i->new_name, c->err);
 	if (rc)
 		return rc;
 	if (i->subject.object != i->dest.object || i->subject.node != i->dest.node)
@@ -348,7 +350,7 @@ static int note_refusal(struct change *c, struct intent *i)
 			  i->err.text);
 	/* A dock's or a pool's last_error tells of its backend, not of its visitors. */
 	if (rc || i->op == INTENT_INODE || head.kind == KIND_ROOT || head.kind == KIND_DOCK ||
-	    head.kind == KIND_POOL || head.kind == KIND_KEY)
+	    head.kind == KIND_POOL || head.kind == KIND_KEY || head.kind == KIND_ELIGIBLE)
 		return rc;
 	rc = change_load(c, number, head.kind, &object);
 	if (rc)

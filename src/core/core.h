@@ -158,11 +158,38 @@ int pool_get(struct tx *tx, uint64_t number, union any *ret_pool, union any *ret
 /* Does "POOL" or "DOCK:POOL" name this pool? */
 bool pool_matches(struct text wish, const char *dock, const char *pool);
 
+/* apply.c: an object of the configuration by its name, or a new one (`fresh`), and back */
+int apply_load(struct change *c, enum kind kind, struct ref container, const char *name,
+	       union any *ret, bool *ret_fresh);
+int apply_save(struct change *c, union any *object, bool fresh);
+
+/* capability.c: pool.extras has "NAME=VALUE\n" for each, the elements of lists parted by
+ * SPEC_SEPARATOR (spec.h) */
+void capabilities_pack(const struct conf_node *extras, struct buf *out);
+bool capability_find(const struct pool *pool, const char *name, struct text *ret);
+/* The files of capabilities/. */
+int capabilities_apply(struct change *c, uint64_t pool, const struct conf_node *extras);
+
+/* profile.c: what a profile asks for, and which volumes have it */
+int profile_find(struct change *c, struct text name, uint64_t *ret);
+int profile_link(struct change *c, uint64_t profile, const struct volume *v);
+int profile_unlink(struct change *c, uint64_t profile, const struct volume *v);
+
+/* eligible.c: pairs of a profile and a pool */
+extern const struct link_ops links_eligible;
+int eligible_get(struct tx *tx, uint64_t pair, union any *ret);
+int eligible_get_head(struct tx *tx, uint64_t pair, struct object_head *ret);
+/* "DOCK:POOL" */
+int eligible_name(struct tx *tx, const struct eligible *e, struct buf *out);
+
 /* links.c: symlinks and the keys they are found by */
 extern const struct link_ops links_of_host, links_of_pool, links_flat;
 int link_readlink_attachment(struct tx *tx, const union any *object, struct buf *out);
 int link_readlink_by_host(struct tx *tx, const union any *object, struct buf *out);
 int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out);
+/* An index stands where the children of a container do. */
+int index_add(struct change *c, struct ref index, uint64_t number, struct text name);
+int index_remove(struct change *c, struct ref index, uint64_t number);
 int link_add_attachment(struct change *c, const struct attachment *a);
 int link_remove_attachment(struct change *c, struct attachment *a);
 int link_add_pool(struct change *c, const struct volume *v);
@@ -178,6 +205,9 @@ int link_remove_fenced(struct change *c, const struct host *h);
 extern const struct node volume_nodes[VOLUME_NODES];
 int volume_set_size(struct change *c, union any *now, const union any *before);
 int volume_set_multiattach(struct change *c, union any *now, const union any *before);
+int volume_set_profile(struct change *c, union any *now, const union any *before);
+/* Takes over what the profile that is named there says now. */
+int volume_take_profile(struct change *c, union any *volume);
 int volume_set_max_writers(struct change *c, union any *now, const union any *before);
 
 /* attachment.c, attachment_rows.c */
@@ -235,6 +265,6 @@ int attachment_info(struct view *view, const union any *object, struct buf *out)
 	}
 
 extern const struct kind_ops root_kind, dock_kind, pool_kind, host_kind, volume_kind,
-	attachment_kind, key_kind;
+	attachment_kind, key_kind, profile_kind, eligible_kind;
 
 #endif

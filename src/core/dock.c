@@ -211,10 +211,16 @@ static const struct node pool_nodes[] = {
 			     .flags = NODE_STORED,
 			     .value = &value_number,
 			     .offset = offsetof(struct pool, configured)},
+	[POOL_EXTRAS] = {.name = "extras",
+			 .type = NODE_FIELD,
+			 .flags = NODE_STORED,
+			 .value = &value_line,
+			 .offset = offsetof(struct pool, extras)},
 };
 
 const struct kind_ops pool_kind = {
 	.name = "pool",
+	.paired = true,
 	.size = sizeof(struct pool),
 	.nodes = pool_nodes,
 	.n_nodes = ARRAY_SIZE(pool_nodes),

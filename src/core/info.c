@@ -110,7 +110,7 @@ int volume_info(struct view *view, const union any *object, struct buf *out)
 {
 	const struct volume *v = &object->volume;
 	json_t *json = begin(&v->o);
-	union any pool;
+	union any pool, profile;
 
 	set_shown(view, json, "tenantId", (struct ref){v->o.number, VOLUME_TENANT_ID});
 	set_shown(view, json, "userId", (struct ref){v->o.number, VOLUME_USER_ID});
@@ -124,6 +124,8 @@ int volume_info(struct view *view, const union any *object, struct buf *out)
 	set_shown(view, json, "status", (struct ref){v->o.number, VOLUME_STATUS});
 	if (v->pool && !object_get_kind(view->tx, v->pool, KIND_POOL, &pool))
 		set_id(json, "poolId", &pool.o);
+	if (v->profile && !object_get_kind(view->tx, v->profile, KIND_PROFILE, &profile))
+		set_id(json, "profileId", &profile.o);
 	set_metadata(view, json, (struct ref){v->o.number, VOLUME_METADATA});
 	set_shown(view, json, "attachStatus", (struct ref){v->o.number, VOLUME_ATTACH_STATUS});
 	json_object_set_new(json, "multiAttach", json_boolean(v->multiattach));

@@ -72,7 +72,7 @@ static int list_of_host(struct tx *tx, const struct object *host, uint64_t from,
 		       &l);
 }
 
-const struct link_ops links_of_host = {lookup_of_host, list_of_host};
+const struct link_ops links_of_host = {.lookup = lookup_of_host, .list = list_of_host};
 
 int link_readlink_by_host(struct tx *tx, const union any *object, struct buf *out)
 {
@@ -129,7 +129,7 @@ static int list_flat(struct tx *tx, const struct object *root, uint64_t from, li
 			       list_one_flat, &l);
 }
 
-const struct link_ops links_flat = {lookup_flat, list_flat};
+const struct link_ops links_flat = {.lookup = lookup_flat, .list = list_flat};
 
 int link_readlink_attachment(struct tx *tx, const union any *object, struct buf *out)
 {
@@ -178,7 +178,7 @@ static int list_of_pool(struct tx *tx, const struct object *pool, uint64_t from,
 			       list_one_of_pool, &l);
 }
 
-const struct link_ops links_of_pool = {lookup_of_pool, list_of_pool};
+const struct link_ops links_of_pool = {.lookup = lookup_of_pool, .list = list_of_pool};
 
 int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out)
 {
@@ -187,29 +187,39 @@ int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out
 	return buf_error(out);
 }
 
-static struct text child_key(uint8_t room[17], struct ref container, uint64_t number)
+/* ---- the indexes that they are found by ---- */
+
+static struct text index_key(uint8_t room[17], struct ref index, uint64_t number)
 {
-	key_u64(room, container.object);
-	room[8] = container.node;
+	key_u64(room, index.object);
+	room[8] = index.node;
 	key_u64(room + 9, number);
 	return (struct text){(char *)room, 17};
 }
 
-int link_add_pool(struct change *c, const struct volume *v)
+int index_add(struct change *c, struct ref index, uint64_t number, struct text name)
 {
 	uint8_t room[17];
 
-	return tx_put(c->tx, TABLE_CHILDREN,
-		      child_key(room, (struct ref){v->pool, POOL_VOLUMES}, v->o.number),
-		      text_of(v->o.name));
+	return tx_put(c->tx, TABLE_CHILDREN, index_key(room, index, number), name);
+}
+
+int index_remove(struct change *c, struct ref index, uint64_t number)
+{
+	uint8_t room[17];
+	int rc = tx_delete(c->tx, TABLE_CHILDREN, index_key(room, index, number));
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int link_add_pool(struct change *c, const struct volume *v)
+{
+	return index_add(c, (struct ref){v->pool, POOL_VOLUMES}, v->o.number, text_of(v->o.name));
 }
 
 int link_remove_pool(struct change *c, const struct volume *v)
 {
-	uint8_t room[17];
-
-	return tx_delete(c->tx, TABLE_CHILDREN,
-			 child_key(room, (struct ref){v->pool, POOL_VOLUMES}, v->o.number));
+	return index_remove(c, (struct ref){v->pool, POOL_VOLUMES}, v->o.number);
 }
 
 /* ---- what is found by an initiator's name, beside the hosts' ---- */
@@ -269,42 +279,33 @@ int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, v
 
 int link_add_fenced(struct change *c, const struct host *h)
 {
-	const struct ref fenced = {ROOT_OBJECT, ROOT_FENCED};
-	uint8_t room[17];
-
-	return tx_put(c->tx, TABLE_CHILDREN, child_key(room, fenced, h->o.number),
-		      text_of(h->o.name));
+	return index_add(c, (struct ref){ROOT_OBJECT, ROOT_FENCED}, h->o.number,
+			 text_of(h->o.name));
 }
 
 int link_remove_fenced(struct change *c, const struct host *h)
 {
-	const struct ref fenced = {ROOT_OBJECT, ROOT_FENCED};
-	uint8_t room[17];
-
-	return tx_delete(c->tx, TABLE_CHILDREN, child_key(room, fenced, h->o.number));
+	return index_remove(c, (struct ref){ROOT_OBJECT, ROOT_FENCED}, h->o.number);
 }
 
 int link_add_attachment(struct change *c, const struct attachment *a)
 {
 	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
-	uint8_t by_host[NAME_BYTES_MAX + 9], by_number[17];
+	uint8_t by_host[NAME_BYTES_MAX + 9];
 	int rc = tx_put(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number), TEXT_NONE);
 
-	return rc ? rc
-		  : tx_put(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number),
-			   text_of(a->o.name));
+	return rc ? rc : index_add(c, flat, a->o.number, text_of(a->o.name));
 }
 
 int link_remove_attachment(struct change *c, struct attachment *a)
 {
 	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
 	struct text initiator = a->host_initiator;
-	uint8_t by_host[NAME_BYTES_MAX + 9], by_number[17];
+	uint8_t by_host[NAME_BYTES_MAX + 9];
 	int rc = tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
 
 	a->host_initiator = TEXT_NONE;
 	if (!rc)
 		rc = link_move_initiator(c, a, initiator);
-	return rc ? rc
-		  : tx_delete(c->tx, TABLE_CHILDREN, child_key(by_number, flat, a->o.number));
+	return rc ? rc : index_remove(c, flat, a->o.number);
 }

@@ -39,7 +39,8 @@ const struct kind_ops *const kinds[KINDS] = {
 	[KIND_ROOT] = &root_kind,     [KIND_DOCK] = &dock_kind,
 	[KIND_POOL] = &pool_kind,     [KIND_HOST] = &host_kind,
 	[KIND_VOLUME] = &volume_kind, [KIND_ATTACHMENT] = &attachment_kind,
-	[KIND_KEY] = &key_kind,
+	[KIND_KEY] = &key_kind,	      [KIND_PROFILE] = &profile_kind,
+	[KIND_ELIGIBLE] = &eligible_kind,
 };
 
 const struct node *node_of(enum kind kind, uint8_t number)
@@ -235,7 +236,8 @@ static bool decode_head(struct text *t, struct head_bytes *ret)
 	if (!p)
 		return false;
 	memcpy(ret, p, sizeof(*ret));
-	return le16toh(ret->version) == RECORD_VERSION && ret->kind < KINDS;
+	return le16toh(ret->version) == RECORD_VERSION && ret->kind < KINDS &&
+	       !kinds[ret->kind]->computed;
 }
 
 int object_decode(uint64_t number, struct text record, union any *ret)
@@ -280,8 +282,11 @@ static int get_record(struct tx *tx, uint64_t number, struct text *ret)
 int object_get(struct tx *tx, uint64_t number, union any *ret)
 {
 	struct text record;
-	int rc = get_record(tx, number, &record);
+	int rc;
 
+	if (number & PAIR_OBJECT)
+		return eligible_get(tx, number, ret);
+	rc = get_record(tx, number, &record);
 	if (rc)
 		return rc;
 	return object_decode(number, record, ret) ? -EIO : 0;
@@ -298,8 +303,11 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
 {
 	struct head_bytes head;
 	struct text record;
-	int rc = get_record(tx, number, &record);
+	int rc;
 
+	if (number & PAIR_OBJECT)
+		return eligible_get_head(tx, number, ret);
+	rc = get_record(tx, number, &record);
 	if (rc)
 		return rc;
 	if (!decode_head(&record, &head))

@@ -2,9 +2,11 @@
 /* Placement: which pool a volume goes to, and how much room pools have. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
-#include "core.h"
+#include "wish.h"
+
+/* Of all reasons together, about: what a refusal can hold (ERROR_TEXT_MAX). */
+#define REASONS_BYTES_MAX 800
 
 int pool_get(struct tx *tx, uint64_t number, union any *ret_pool, union any *ret_dock)
 {
@@ -59,108 +61,111 @@ int pool_charge(struct change *c, uint64_t number, int64_t bytes)
 /* The search for the best pool, and why the others are not. */
 struct search {
 	struct change *c;
-	const struct volume *v;
-	const char *dock;
-	bool dock_available;
+	const char *volume;
+	uint64_t bytes;
+	struct wish wish;
+	union any dock; /* of the pool that was looked at last */
 	uint64_t best;
-	double best_share;
+	double best_share; /* of its room that is free */
 	char best_name[2 * NAME_BYTES_MAX + 2];
 	bool only_room_missing; /* some pool would do but for its room */
-	unsigned pools;
+	unsigned pools, unsaid;
 	struct buf why;
 };
 
-/* NULL if the pool will do; the clause that fails otherwise. */
-static const char *unfit(const struct search *s, const struct pool *p)
+/* Where to say why this pool is not it; NULL once there is no use in saying more. */
+static struct buf *begin_reason(struct search *s, struct text pool)
 {
-	const struct volume *v = s->v;
-
-	if (!s->dock_available || !p->configured)
-		return "it is unavailable";
-	if (v->pool_wish.n && !pool_matches(v->pool_wish, s->dock, p->o.name))
-		return "another pool is wanted";
-	if (v->zone_wish.n && !text_equal(v->zone_wish, p->availability_zone))
-		return "another availability_zone is wanted";
-	if (!text_is(p->storage_type, "block"))
-		return "its storage_type is not block";
-	if (v->multiattach && !p->multiattach)
-		return "multiattach is false";
-	return NULL;
+	if (s->best)
+		return NULL;
+	if (s->why.len > REASONS_BYTES_MAX) {
+		s->unsaid++;
+		return NULL;
+	}
+	buf_printf(&s->why, "%s%.*s: ", s->why.len ? "; " : "", TEXT_ARG(pool));
+	return &s->why;
 }
 
-static void say_why(struct search *s, const char *pool, const char *why)
+static void note_unfit(struct search *s, struct text name, const struct pool *pool)
 {
-	buf_printf(&s->why, "%s%s:%s: %s", s->why.len ? "; " : "", s->dock, pool, why);
+	struct buf *why = begin_reason(s, name);
+
+	if (why)
+		wish_fits(&s->wish, pool, &s->dock.dock, false, why, " and ");
+}
+
+/* Is this one better than the best so far? Equals go by name, so the choice is the same always. */
+static void compare(struct search *s, uint64_t number, struct text name, double share)
+{
+	if (s->best && (share < s->best_share ||
+			(share == s->best_share && text_compare(name, text_of(s->best_name)) > 0)))
+		return;
+	s->best = number;
+	s->best_share = share;
+	text_copy(s->best_name, sizeof(s->best_name), name);
+}
+
+static void consider_room(struct search *s, struct text name, const struct pool *pool)
+{
+	uint64_t room, limit;
+	struct buf *why;
+
+	if (pool_room(s->c->core, pool, &room, &limit)) {
+		why = begin_reason(s, name);
+		if (why)
+			buf_str(why, "its capacity is not known yet");
+		return;
+	}
+	if (room >= s->bytes) {
+		compare(s, pool->o.number, name, (double)room / (double)limit);
+		return;
+	}
+	s->only_room_missing = true;
+	why = begin_reason(s, name);
+	if (why)
+		buf_printf(why, "it has room for %" PRIu64 " bytes", room);
 }
 
 static int consider_pool(void *arg, uint64_t number, struct text name)
 {
 	struct search *s = arg;
-	char full[2 * NAME_BYTES_MAX + 2];
-	const char *why;
 	union any pool;
-	uint64_t room = 0, limit = 1;
-	double share;
 	int rc = object_get_kind(s->c->tx, number, KIND_POOL, &pool);
 
-	(void)name;
+	if (!rc && s->dock.o.number != pool.o.parent)
+		rc = object_get_kind(s->c->tx, pool.o.parent, KIND_DOCK, &s->dock);
 	if (rc)
 		return rc;
 	s->pools++;
-	why = unfit(s, &pool.pool);
-	if (!why && pool_room(s->c->core, &pool.pool, &room, &limit))
-		why = "its capacity is not known yet";
-	if (why) {
-		say_why(s, pool.o.name, why);
-		return 0;
-	}
-	if (room < s->v->size_bytes) {
-		s->only_room_missing = true;
-		buf_printf(&s->why, "%s%s:%s: it has room for %" PRIu64 " bytes",
-			   s->why.len ? "; " : "", s->dock, pool.o.name, room);
-		return 0;
-	}
-	share = (double)room / (double)limit;
-	snprintf(full, sizeof(full), "%s:%s", s->dock, pool.o.name);
-	if (s->best && (share < s->best_share ||
-			(share == s->best_share && strcmp(full, s->best_name) > 0)))
-		return 0;
-	s->best = number;
-	s->best_share = share;
-	text_copy(s->best_name, sizeof(s->best_name), text_of(full));
+	if (wish_fits(&s->wish, &pool.pool, &s->dock.dock, false, NULL, NULL))
+		consider_room(s, name, &pool.pool);
+	else
+		note_unfit(s, name, &pool.pool);
 	return 0;
 }
 
-static int consider_dock(void *arg, uint64_t number, struct text name)
+static int refuse(struct search *s)
 {
-	struct search *s = arg;
-	union any dock;
-	int rc = object_get_kind(s->c->tx, number, KIND_DOCK, &dock);
-
-	(void)name;
-	if (rc)
-		return rc;
-	s->dock = dock.o.name;
-	s->dock_available = dock.dock.configured && dock.dock.status == DOCK_AVAILABLE;
-	return object_children(s->c->tx, (struct ref){number, DOCK_POOLS}, 0, consider_pool, s);
-}
-
-static int each_pool(struct search *s)
-{
-	return object_children(s->c->tx, (struct ref){ROOT_OBJECT, ROOT_DOCKS}, 0, consider_dock,
-			       s);
+	if (!s->pools)
+		return error_set(s->c->err, ENODEV,
+				 "there is no pool: the configuration names no dock");
+	if (s->unsaid)
+		buf_printf(&s->why, "; and %u pools more", s->unsaid);
+	return error_set(s->c->err, s->only_room_missing ? ENOSPC : ENODEV, "no pool fits %s: %s",
+			 s->volume, s->why.data ?: "");
 }
 
 int place_volume(struct change *c, const struct volume *v, uint64_t *ret_pool)
 {
-	struct search s = {.c = c, .v = v};
-	int rc = each_pool(&s);
+	struct search s = {.c = c, .volume = v->o.name, .bytes = v->size_bytes};
+	int rc = wish_of_volume(c->tx, v, &s.wish);
 
-	if (!rc && !s.pools)
-		rc = error_set(c->err, ENODEV, "there is no pool: the configuration names no dock");
-	else if (!rc && !s.best)
-		rc = error_set(c->err, s.only_room_missing ? ENOSPC : ENODEV,
-			       "no pool fits %s: %s", v->o.name, s.why.data ? s.why.data : "");
+	if (!rc)
+		rc = object_children(c->tx, (struct ref){ROOT_OBJECT, ROOT_POOLS}, 0,
+				     consider_pool, &s);
+	if (!rc && !s.best)
+		rc = refuse(&s);
+	wish_free(&s.wish);
 	buf_free(&s.why);
 	if (!rc)
 		*ret_pool = s.best;

@@ -41,15 +41,28 @@ static int parse_value(const struct change *c, const struct node *node, struct t
 	return rc ? refuse_value(c, node, value, rc == -ERANGE ? -EINVAL : rc) : 0;
 }
 
-static int check_state(const struct change *c, const struct node *node, const union any *object)
+static bool may_be_set(const struct node *node, const union any *object)
 {
 	const struct kind_ops *ops = kinds[object->o.kind];
-	uint64_t status = ops->status ? ops->status(object) : 0;
 
-	if (!node->states || node->states & 1u << status)
-		return 0;
+	return !node->states || node->states & 1u << (ops->status ? ops->status(object) : 0);
+}
+
+/* Writing what it reads already changes nothing but bytes, so it is never too late for that. */
+static bool is_shown(const struct change *c, struct ref ref, struct text value)
+{
+	BUF_AUTO(shown);
+
+	return !core_read(&(struct view){c->core, c->tx}, ref, &shown) &&
+	       text_equal(text_trim(buf_as_text(&shown)), value);
+}
+
+static int refuse_state(const struct change *c, const struct node *node, const union any *object)
+{
+	const struct kind_ops *ops = kinds[object->o.kind];
+
 	return error_set(c->err, EBUSY, "%s cannot be set while the %s is %s", node->name,
-			 ops->name, ops->status_names[status]);
+			 ops->name, ops->status_names[ops->status(object)]);
 }
 
 int set_attribute(struct change *c, struct ref ref, struct text raw)
@@ -62,20 +75,21 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	bool same;
 	int rc = object_get_head(c->tx, ref.object, &head);
 
-	if (!rc)
-		rc = change_load(c, ref.object, head.kind, &now);
 	if (rc)
 		return rc;
 	node = node_of(head.kind, ref.node);
 	if (!node || !core_settable(&(struct view){c->core, c->tx}, ref))
 		return error_set(c->err, EACCES, "%s is read-only", node ? node->name : "it");
+	rc = change_load(c, ref.object, head.kind, &now);
+	if (rc)
+		return rc;
 	rc = check_value(c, node, raw);
 	a = &now.o.attr[ref.node];
 	same = a->flags & ATTR_HAS_RAW && text_equal(a->raw, raw);
 	if (!rc && same && !(node->flags & NODE_REPEAT))
 		return 0;
-	if (!rc)
-		rc = check_state(c, node, &now);
+	if (!rc && !may_be_set(node, &now) && !is_shown(c, ref, value))
+		rc = refuse_state(c, node, &now);
 	before = now;
 	if (!rc)
 		rc = parse_value(c, node, value, &now);
@@ -120,6 +134,8 @@ int set_inode(struct change *c, struct ref ref, unsigned fields, const struct in
 	struct inode_state *target;
 	int rc = object_get_head(c->tx, ref.object, &head);
 
+	if (!rc && head.kind == KIND_ELIGIBLE)
+		return 0; /* its owner is the profile's, and there is nothing to keep others in */
 	if (!rc)
 		rc = change_load(c, ref.object, head.kind, &object);
 	if (rc)

@@ -201,7 +201,7 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
 	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
-	st.is_fleeting = node->type == NODE_LINK;
+	st.is_fleeting = node->type == NODE_LINK || object.o.kind == KIND_ELIGIBLE;
 	rc = stat_size(v, ref, node, &object, &st.size);
 	if (!rc)
 		*ret = st;
@@ -370,6 +370,8 @@ static int add_object_path(struct tx *tx, uint64_t number, unsigned depth, struc
 		if (!rc && container)
 			buf_printf(out, "%s%s/", out->len ? "/" : "", container->name);
 	}
+	if (object.o.kind == KIND_ELIGIBLE)
+		return rc ? rc : eligible_name(tx, &object.eligible, out);
 	buf_str(out, object.o.name);
 	return rc;
 }
@@ -382,7 +384,7 @@ int core_path(struct tx *tx, struct ref ref, struct buf *out)
 
 	if (!rc)
 		rc = object_get_head(tx, ref.object, &head);
-	if (rc || ref.node == NODE_SELF || head.kind == KIND_KEY)
+	if (rc || ref.node == NODE_SELF || head.kind == KIND_KEY || head.kind == KIND_ELIGIBLE)
 		return rc ? rc : buf_error(out);
 	node = node_of(head.kind, ref.node);
 	group = node && node->group ? node_of(head.kind, node->group) : NULL;

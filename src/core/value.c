@@ -162,7 +162,7 @@ static int parse_name(struct text t, void *field)
 	char name[NAME_BYTES_MAX + 2];
 
 	text_copy(name, sizeof(name), t);
-	if (strlen(name) != t.n || check_name(name, NULL))
+	if (strlen(name) != t.n || check_name(NULL, name, NULL))
 		return -EINVAL;
 	*(struct text *)field = t;
 	return 0;

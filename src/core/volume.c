@@ -41,15 +41,18 @@ static int wait_again(struct change *c, const struct volume *now, const struct v
 	return 0;
 }
 
-static int create_sized(struct change *c, struct volume *v)
+static int create_sized(struct change *c, union any *object)
 {
+	struct volume *v = &object->volume;
 	uint64_t pool;
-	int rc = place_volume(c, v, &pool);
+	int rc = volume_take_profile(c, object); /* as the profile is now */
 
+	if (!rc)
+		rc = place_volume(c, v, &pool);
 	if (rc)
 		return rc;
 	v->pool = pool;
-	change_touch(c, (union any *)v, VOLUME_DOCK);
+	change_touch(c, object, VOLUME_DOCK);
 	rc = pool_charge(c, pool, (int64_t)v->size_bytes);
 	if (!rc)
 		rc = link_add_pool(c, v);
@@ -87,7 +90,7 @@ int volume_set_size(struct change *c, union any *now, const union any *before)
 
 	switch ((enum volume_status)v->status) {
 	case VOLUME_NEW:
-		return create_sized(c, v);
+		return create_sized(c, now);
 	case VOLUME_CREATING:
 	case VOLUME_EXTENDING:
 		return wait_again(c, v, &before->volume);
@@ -103,31 +106,6 @@ int volume_set_size(struct change *c, union any *now, const union any *before)
 		break;
 	}
 	return -ENOENT;
-}
-
-int volume_set_multiattach(struct change *c, union any *now, const union any *before)
-{
-	struct volume *v = &now->volume;
-	union any pool, dock;
-	struct tally t;
-	int rc;
-
-	if (v->multiattach == before->volume.multiattach)
-		return 0;
-	rc = volume_tally(c->tx, v->o.number, &t);
-	if (rc)
-		return rc;
-	if (t.total)
-		return error_set(c->err, EBUSY,
-				 "multiattach cannot change while %s holds the volume: detach it first",
-				 t.holder);
-	if (!v->multiattach || !v->pool)
-		return 0;
-	rc = pool_get(c->tx, v->pool, &pool, &dock);
-	if (!rc && !pool.pool.multiattach)
-		rc = error_set(c->err, EOPNOTSUPP, "pool %s:%s does not support multiattach",
-			       dock.o.name, pool.o.name);
-	return rc;
 }
 
 int volume_set_max_writers(struct change *c, union any *now, const union any *before)
@@ -155,6 +133,10 @@ static int remove_volume(struct change *c, union any *object)
 	if (v->is_protected)
 		return error_set(c->err, EPERM, "volume %s is protected: echo 0 > protected first",
 				 v->o.name);
+	if (v->profile)
+		rc = profile_unlink(c, v->profile, v);
+	if (rc)
+		return rc;
 	if (!v->pool)
 		return change_delete(c, object);
 	rc = change_unlink(c, object);

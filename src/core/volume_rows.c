@@ -2,7 +2,8 @@
 /* Volumes: the rows of their attributes and how the computed ones are shown. */
 #include "core.h"
 
-#define IN_NEW (1u << VOLUME_NEW)
+#define IN_NEW	     (1u << VOLUME_NEW)
+#define IN_AVAILABLE (1u << VOLUME_AVAILABLE)
 
 static int render_pool(struct view *view, const union any *object, struct buf *out)
 {
@@ -69,6 +70,15 @@ const struct node volume_nodes[VOLUME_NODES] = {
 				FIELD(multiattach),
 				.apply = volume_set_multiattach,
 				.help = "may several hosts attach it at once? Only while none does"},
+	[VOLUME_PROFILE] = {.name = "profile",
+			    .type = NODE_ATTR,
+			    .flags = NODE_SETTABLE,
+			    .value = &value_name,
+			    FIELD(profile_name),
+			    .states = IN_NEW | IN_AVAILABLE,
+			    .apply = volume_set_profile,
+			    .help = "one of profiles: what the volume asks of its pool, and whether it "
+				    "is multiattach by default"},
 	[VOLUME_POOL] = {.name = "pool",
 			 .type = NODE_ATTR,
 			 .flags = NODE_SETTABLE,
@@ -183,6 +193,16 @@ const struct node volume_nodes[VOLUME_NODES] = {
 			       .flags = NODE_STORED,
 			       .value = &value_number,
 			       FIELD(generation)},
+	[VOLUME_PROFILE_NUMBER] = {.name = "profile_number",
+				   .type = NODE_FIELD,
+				   .flags = NODE_STORED,
+				   .value = &value_number,
+				   FIELD(profile)},
+	[VOLUME_MULTIATTACH_GIVEN] = {.name = "multiattach_given",
+				      .type = NODE_FIELD,
+				      .flags = NODE_STORED,
+				      .value = &value_number,
+				      FIELD(multiattach_given)},
 	[VOLUME_LINK] = {.name = "link",
 			 .type = NODE_LINK,
 			 .readlink = link_readlink_volume},

@@ -84,10 +84,12 @@ static bool is_users(enum kind kind)
 	case KIND_VOLUME:
 	case KIND_ATTACHMENT:
 	case KIND_KEY:
+	case KIND_PROFILE:
 		return true;
 	case KIND_ROOT:
 	case KIND_DOCK:
 	case KIND_POOL:
+	case KIND_ELIGIBLE:
 	case KINDS:
 		break;
 	}
@@ -108,7 +110,7 @@ bool place_takes_objects(const struct place *p)
 bool place_takes_key(const struct place *p)
 {
 	return !p->in_temp && p->row && p->row->type == NODE_CHILDREN && !p->row->fixed &&
-	       p->row->child == KIND_KEY && !check_name(p->name, NULL);
+	       p->row->child == KIND_KEY && !check_name(p->row, p->name, NULL);
 }
 
 /* Temps stand where there is something to be written. */
@@ -120,6 +122,6 @@ bool place_takes_temp(const struct place *p, bool directory)
 		return is_users(p->kind) && temp_name(p->kind, p->name, directory);
 	if (p->row->type != NODE_CHILDREN || p->row->fixed || p->row->child != KIND_KEY)
 		return false;
-	return (directory || check_name(p->name, NULL)) &&
+	return (directory || check_name(p->row, p->name, NULL)) &&
 	       temp_name(KIND_KEY, p->name, directory);
 }

@@ -20,7 +20,7 @@ struct place {
 static const char *const names[KINDS] = {
 	[KIND_ROOT] = "MOUNT", [KIND_DOCK] = "DOCK",	 [KIND_POOL] = "POOL",
 	[KIND_HOST] = "HOST",  [KIND_VOLUME] = "VOLUME", [KIND_ATTACHMENT] = "HOST",
-	[KIND_KEY] = "KEY",
+	[KIND_KEY] = "KEY",    [KIND_PROFILE] = "PROFILE",
 };
 
 static bool is_here(const struct node *node, const struct place *p)
@@ -48,7 +48,9 @@ static const struct node *next_row(const struct place *p, unsigned *i, bool dire
 /* How the help of links names them: "NAME: what they are". */
 static int link_name_length(const struct node *node)
 {
-	return (int)strcspn(node->help, ":");
+	const char *end = strstr(node->help, ": ");
+
+	return end ? (int)(end - node->help) : 0;
 }
 
 /* What users may do to the objects in it. */
@@ -152,8 +154,8 @@ static void put_subdirectory(const struct node *node)
 {
 	puts(".TP");
 	if (node->type == NODE_LINKS)
-		printf(".BR %s/%.*s \" (symbolic link)\"\n", node->name, link_name_length(node),
-		       node->help);
+		printf(".BR %s/%.*s \" (%s)\"\n", node->name, link_name_length(node),
+		       node->help, node->links->files ? "r" : "symbolic link");
 	else if (node->type == NODE_CHILDREN && node->child == KIND_KEY)
 		printf(".BR %s/KEY \" (%s)\"\n", node->name, node->fixed ? "r" : "w");
 	else
@@ -232,7 +234,8 @@ static void draw_below(const struct node *node, unsigned number, const struct pl
 	snprintf(deeper, sizeof(deeper), "%s%s", prefix, last ? "    " : "│   ");
 	printf("%s%s── %s/", prefix, last ? "└" : "├", node->name);
 	if (node->type == NODE_LINKS) {
-		printf("%.*s  symbolic link\n", link_name_length(node), node->help);
+		printf("%.*s  %s\n", link_name_length(node), node->help,
+		       node->links->files ? "r" : "symbolic link");
 	} else if (node->type == NODE_GROUP) {
 		putchar('\n');
 		draw_directory(&below, deeper);

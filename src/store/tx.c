@@ -101,10 +101,10 @@ int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct te
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
-int tx_new_number(struct tx *tx, uint64_t *ret)
+static int take_number(struct tx *tx, struct text key, uint64_t first, uint64_t max,
+		       uint64_t *ret)
 {
-	const struct text key = TEXT("next_number");
-	uint64_t number = FIRST_OBJECT;
+	uint64_t number = first;
 	uint8_t next[8];
 	struct text value = TEXT_NONE;
 	int rc = tx_get(tx, TABLE_META, key, &value);
@@ -115,9 +115,21 @@ int tx_new_number(struct tx *tx, uint64_t *ret)
 		number = key_to_u64(value.p);
 	else if (rc != -ENOENT)
 		return rc;
+	if (number > max)
+		return -ENOSPC;
 	key_u64(next, number + 1);
 	rc = tx_put(tx, TABLE_META, key, (struct text){(char *)next, sizeof(next)});
 	if (!rc)
 		*ret = number;
 	return rc;
+}
+
+int tx_new_number(struct tx *tx, uint64_t *ret)
+{
+	return take_number(tx, TEXT("next_number"), FIRST_OBJECT, UINT64_MAX, ret);
+}
+
+int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret)
+{
+	return take_number(tx, TEXT("next_serial"), 1, max, ret);
 }

@@ -11,6 +11,8 @@ setup_file() {
 	new_host h
 	new_volume v mem:ram 16M
 	attach v h ro
+	mkdir "$mnt/profiles/p"
+	put x "$mnt/profiles/p/extra_specs/key"
 	put x "$mnt/volumes/v/metadata/key"
 	put x "$mnt/volumes/v/attachments/h/metadata/key"
 }
@@ -29,7 +31,7 @@ documented_tree() {
 	/^\.SS / { dir = $2; gsub(/"/, "", dir); if (dir == "/") dir = ""
 		if (dir != "") print substr(dir, 1, length(dir) - 1), "d" }
 	/^\.BR / { path = dir $2
-		if ($0 ~ /\(symbolic link\)/ || path ~ /KEY$/) {
+		if ($0 ~ /\(symbolic link\)/ || path ~ /(KEY|DOCK:POOL)$/) {
 			parent = path; sub(/\/[^\/]*$/, "", parent); print parent, "d" }
 		if ($0 ~ /\(symbolic link\)/) print path, "l"
 		else if (sub(/\/$/, "", path)) print path, "d"
@@ -43,6 +45,9 @@ mounted_tree() {
 		s,/pools/[^/ ]+,/pools/POOL,
 		s,/capabilities/[^/ ]+,/capabilities/KEY,
 		s,^(docks.*)/volumes/[^/ ]+,\1/volumes/NAME,
+		s,^profiles/[^/ ]+,profiles/PROFILE,
+		s,/extra_specs/[^/ ]+,/extra_specs/KEY,
+		s,/eligible/[^/ ]+,/eligible/DOCK:POOL,
 		s,^hosts/[^/ ]+,hosts/HOST,
 		s,^(hosts/HOST)/attachments/[^/ ]+,\1/attachments/VOLUME,
 		s,^volumes/[^/ ]+,volumes/VOLUME,
@@ -66,6 +71,8 @@ mounted_tree() {
 		path=${path//VOLUME/v}
 		path=${path//HOST/h}
 		path=${path//KEY/key}
+		path=${path//PROFILE/p}
+		path=${path//DOCK:POOL/mem:ram}
 		case $type in
 		r) refused EACCES dd of="$mnt/$path" count=0 conv=notrunc status=none if=/dev/null ;;
 		w) dd of="$mnt/$path" count=0 conv=notrunc status=none if=/dev/null ;;

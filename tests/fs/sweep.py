@@ -3,7 +3,7 @@
 """Every attribute of every object of a mounted tree: what it takes, what it refuses and how.
 
 usage: sweep.py MOUNT bad|good|readonly|complete|size
-Expects volumes/new (no size), volumes/made with attachments/held (reserved) and
+Expects profiles/swept with extra_specs/k, volumes/new (no size), volumes/made with attachments/held (reserved) and
 attachments/used (attached), hosts/swept, and a metadata key `k` wherever there can be one.
 """
 import errno
@@ -37,6 +37,7 @@ NOT_IP = [(v, "EINVAL") for v in
            "01.2.3.04x", "fe80::1%eth0")]
 NOT_POOL = [(v, "EINVAL") for v in
             (":", "a:", ":a", "a:b:c", "a b", "../a", "a/b", ".a", "-a", "x" * 64)]
+NOT_NAME = [(v, "EINVAL") for v in ("a b", "../a", "a/b", ".a", "-a", "a:b", "x" * 64)]
 NOT_MODE = [(v, "EINVAL") for v in
             ("x", "RO", "Rw", "r", "w", "rwx", "ro rw", "read-only", "ro\nrw", "0", "ro,rw", "r o")]
 
@@ -64,7 +65,12 @@ TABLE = {
         "platform": (NOT_TEXT, TEXTS), "description": (NOT_TEXT, TEXTS),
         "fenced": (NOT_FLAG, ["1", "1\n", "true", "0", "0\n"]),
     },
+    "profiles/swept": {
+        "description": (NOT_TEXT, TEXTS), "storage_type": (NOT_TEXT, TEXTS + ["block\n"]),
+        "extra_specs/k": (NOT_TEXT, TEXTS + ["<is> maybe", "x\n"]),
+    },
     "volumes/new": {
+        "profile": (NOT_NAME + [("nowhere", "EINVAL")], ["swept\n", "swept", " swept "]),
         "size": (NOT_SIZE, []), "multiattach": (NOT_BOOL, BOOLS + ["false\n"]),
         "pool": (NOT_POOL, ["ram\n", "mem:ram"]),
         "availability_zone": (NOT_TEXT, ["default\n", "default"]),
@@ -73,12 +79,13 @@ TABLE = {
         "metadata/k": (NOT_TEXT, TEXTS),
     },
     "volumes/made": {
+        "profile": (NOT_NAME + [("nowhere", "EINVAL"), ("swept", "ENOTSUP")], ["\n"]),
         # What is right in itself but not now: smaller, elsewhere, beyond all room.
         "size": (NOT_SIZE + [("512M", "EINVAL"), ("1023M", "EINVAL"), ("1P", "ENOSPC")],
                  ["1G", "1G\n", "1024M\n", "1073741824", "1GiB"]),
         "multiattach": (NOT_BOOL + [("false", "EBUSY")], []),
-        "pool": (fixed(NOT_POOL) + [("solo", "EBUSY")], []),
-        "availability_zone": (fixed(NOT_TEXT) + [("single", "EBUSY")], []),
+        "pool": (fixed(NOT_POOL) + [("solo", "EBUSY")], ["mem:ram\n", "mem:ram"]),
+        "availability_zone": (fixed(NOT_TEXT) + [("single", "EBUSY")], ["default\n", "default"]),
         "description": (NOT_TEXT, TEXTS), "group_id": (NOT_TEXT, TEXTS),
         "max_writers": (NOT_NUMBER, NUMBERS), "protected": (NOT_BOOL, BOOLS),
         "metadata/k": (NOT_TEXT, TEXTS),
@@ -146,7 +153,7 @@ def sweep_bad():
                 fail(path, "%r was refused and changed mtime" % show)
             if not read(os.path.join(folder, "last_error")).strip():
                 fail(path, "%r: last_error is empty" % show)
-            elif not attribute.startswith("metadata/") and expected == "EINVAL" and \
+            elif not attribute.startswith(("metadata/", "extra_specs/")) and expected == "EINVAL" and \
                     attribute.encode() not in read(os.path.join(folder, "last_error")):
                 fail(path, "%r: last_error does not name the attribute: %r" %
                      (show, read(os.path.join(folder, "last_error"))))

@@ -8,6 +8,8 @@ setup_file() {
 	fs_new
 	fs_start
 	new_host swept used
+	mkdir "$mnt/profiles/swept"
+	put x "$mnt/profiles/swept/extra_specs/k"
 	mkdir "$mnt/volumes/new"
 	new_volume made mem:ram 1G true
 	mkdir "$mnt/volumes/made/attachments/held"
@@ -49,7 +51,7 @@ sweep() {
 
 @test "names that are none: EINVAL in every container, and nothing is made" {
 	local c name
-	for c in hosts volumes volumes/made/attachments; do
+	for c in hosts profiles volumes volumes/made/attachments; do
 		for name in '!x' 'a b' 'a@b' '-a' '_a' 'ä' 'a:b' 'a,b' $'a\nb' 'a*' '~' 'x+y' \
 			"$(printf 'x%.0s' {1..64})"; do
 			refused EINVAL mkdir "$mnt/$c/$name" || refused ENAMETOOLONG mkdir "$mnt/$c/$name"
@@ -73,6 +75,7 @@ sweep() {
 	refused EACCES put ro "$d/attachments/used/mdoe"
 	refused EACCES put 1G "$d/siez"
 	refused EACCES put x "$mnt/hosts/swept/initator"
+	refused EACCES put x "$mnt/profiles/swept/eligible/mem:none"
 	refused EACCES put x "$mnt/volumes/x"
 	refused EACCES put x "$mnt/x"
 	refused EACCES put x "$mnt/docks/mem/x"
@@ -82,8 +85,8 @@ sweep() {
 
 @test "directories can be made only where objects live" {
 	local d
-	for d in . docks docks/mem docks/mem/pools docks/mem/pools/ram/volumes \
-		docks/mem/pools/ram/capabilities hosts/swept hosts/swept/attachments volumes/made \
+	for d in . docks docks/mem docks/mem/pools docks/mem/pools/ram/volumes profiles/swept \
+		profiles/swept/extra_specs profiles/swept/eligible docks/mem/pools/ram/capabilities hosts/swept hosts/swept/attachments volumes/made \
 		volumes/made/metadata volumes/made/attachments/used \
 		volumes/made/attachments/used/connection attachments; do
 		refused EACCES mkdir "$mnt/$d/xyzzy"

@@ -228,7 +228,7 @@ teardown() {
 	printf '\n' >"$vol/pool"
 	put mars "$vol/availability_zone"
 	refused ENODEV put 1G "$vol/size"
-	explained "$vol" "ssd:fast: another availability_zone is wanted"
+	explained "$vol" "ssd:fast: availability_zone is default, wanted mars"
 	put single "$vol/availability_zone"
 	put true "$vol/multiattach"
 	refused ENODEV put 1G "$vol/size"

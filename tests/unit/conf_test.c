@@ -576,6 +576,23 @@ static void test_dock_count(void **state)
 	load_fails(f, EINVAL, "docks.d: 1025 dock files, expected at most 1024");
 }
 
+static void test_capabilities_together(void **state)
+{
+	struct folder *f = *state;
+	BUF_AUTO(all);
+
+	put_file(f, "main.yaml", "");
+	buf_str(&all, "pool: {p: {extras: {\n");
+	for (unsigned i = 0; i < CAPABILITIES_BYTES_MAX / VALUE_BYTES_MAX + 1; i++) {
+		buf_printf(&all, "k%u: ", i);
+		add_many(&all, "v", VALUE_BYTES_MAX - 10);
+		buf_str(&all, ",\n");
+	}
+	buf_str(&all, "}}}\n");
+	put_file(f, "docks.d/d.yaml", all.data);
+	load_fails(f, EINVAL, "docks.d/d.yaml:14:6: too many capabilities");
+}
+
 static void test_extras_bounds(void **state)
 {
 	struct folder *f = *state;
@@ -797,6 +814,7 @@ int main(void)
 		IN_FOLDER(test_linked_main),
 		IN_FOLDER(test_odd_entries),
 		IN_FOLDER(test_duplicate_docks),
+		IN_FOLDER(test_capabilities_together),
 		IN_FOLDER(test_opensds),
 		cmocka_unit_test(test_examples),
 	};

@@ -264,8 +264,8 @@ static void test_every_pool_has_its_reason(void **state)
 	why = fixture_read(f, "volumes/v/last_error");
 	fixture_expect_in(why, "away:p: it is unavailable");
 	fixture_expect_in(why, "mem:bare: multiattach is false");
-	fixture_expect_in(why, "mem:east: another availability_zone is wanted");
-	fixture_expect_in(why, "mem:file: its storage_type is not block");
+	fixture_expect_in(why, "mem:east: availability_zone is east, wanted default");
+	fixture_expect_in(why, "mem:file: storage_type is file, wanted block");
 	fixture_expect_in(why, "mem:tiny: it has room for 1073741824 bytes");
 	/* Without the one that lacks only room it is another errno. */
 	assert_int_equal(fixture_write(f, "volumes/v/pool", "mem:east"), 0);
