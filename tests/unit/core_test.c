@@ -150,7 +150,9 @@ static const struct transition {
 	{WRITE, "volumes/v/max_writers", "-1\n", SAME(EINVAL)},
 	{WRITE, "volumes/v/protected", "1\n", SAME(0)},
 	{WRITE, "volumes/v/pool", "one\n", SAME(EBUSY)},
-	{WRITE, "volumes/v/availability_zone", "default\n", SAME(EBUSY)},
+	{WRITE, "volumes/v/availability_zone", "elsewhere\n", SAME(EBUSY)},
+	{WRITE, "volumes/v/availability_zone", "default", SAME(0)}, /* what it reads already */
+	{WRITE, "volumes/v/profile", "nowhere", SAME(EINVAL)},
 	{WRITE, "volumes/v/description", "text\n", SAME(0)},
 };
 
@@ -244,8 +246,12 @@ static const struct {
 	 {{0, NEW}, {0, CREATING}, {0, AVAILABLE}, {0, EXTENDING}}},
 	{WRITE, "volumes/u/pool", "one\n",
 	 {{0, NEW}, {EBUSY, CREATING}, {EBUSY, AVAILABLE}, {EBUSY, EXTENDING}}},
-	{WRITE, "volumes/u/availability_zone", "default\n",
+	{WRITE, "volumes/u/availability_zone", "elsewhere\n",
 	 {{0, NEW}, {EBUSY, CREATING}, {EBUSY, AVAILABLE}, {EBUSY, EXTENDING}}},
+	{WRITE, "volumes/u/availability_zone", "default\n",
+	 {{0, NEW}, {0, CREATING}, {0, AVAILABLE}, {0, EXTENDING}}},
+	{WRITE, "volumes/u/profile", "nowhere\n",
+	 {{EINVAL, NEW}, {EBUSY, CREATING}, {EINVAL, AVAILABLE}, {EBUSY, EXTENDING}}},
 	{WRITE, "volumes/u/metadata", "x\n",
 	 {{EACCES, NEW}, {EACCES, CREATING}, {EACCES, AVAILABLE}, {EACCES, EXTENDING}}},
 	{WRITE, "volumes/u/size_bytes", "1\n",
