@@ -41,12 +41,12 @@ struct ref {
 
 /*
  * Pools and profiles are numbered apart from all else, and few, so that a pair of them has a
- * number too: what a pool is to a profile is a file of which nothing need be stored. Numbers
- * fit 56 bits, for inode numbers.
+ * number too: what a pool is to a profile is a file of which nothing need be stored. In an
+ * inode number there is room for 40 bits of an object's number, and for all of a pair's.
  */
-#define PAIRED_BITS	   27
-#define PAIRED_OBJECT	   (1ULL << 54)
-#define PAIR_OBJECT	   (1ULL << 55)
+#define PAIRED_BITS	   26
+#define PAIRED_OBJECT	   (LAST_OBJECT + 1)
+#define PAIR_OBJECT	   (1ULL << 53)
 #define PAIRED_SERIAL(n)   ((n) & ((1ULL << PAIRED_BITS) - 1))
 #define PAIR(first, second) \
 	(PAIR_OBJECT | PAIRED_SERIAL(first) << PAIRED_BITS | PAIRED_SERIAL(second))

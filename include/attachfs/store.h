@@ -71,8 +71,9 @@ typedef int tx_scan_fn(void *arg, struct text key, struct text value);
 int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct text from,
 	    tx_scan_fn *fn, void *arg);
 
-/* A number that was never given out before; numbers start at FIRST_OBJECT. */
+/* A number that was never given out before; -ENOSPC in the end, which is some years off. */
 #define FIRST_OBJECT 256
+#define LAST_OBJECT  ((1ULL << 39) - 1)
 int tx_new_number(struct tx *tx, uint64_t *ret);
 /* The same from a second row of numbers, from 1 to `max`; -ENOSPC beyond. */
 int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret);

@@ -55,7 +55,10 @@ static inline fuse_ino_t ino_of(struct ref ref)
 
 static inline struct ref ref_of(fuse_ino_t ino)
 {
-	return (struct ref){(ino & (INO_TURN - 1)) >> 8, ino & 0xff};
+	/* What is computed for a pair is renamed by nobody, and so has no turns. */
+	fuse_ino_t object = ino & PAIR_OBJECT << 8 ? ino : ino & (INO_TURN - 1);
+
+	return (struct ref){object >> 8, ino & 0xff};
 }
 
 static inline struct fs *fs_of(fuse_req_t req)

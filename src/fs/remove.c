@@ -112,7 +112,8 @@ static void remove_builtin(fuse_req_t req, const struct place *p)
 
 	if (!rc) {
 		rc = core_node(&v, p->ref, &row);
-		if (!rc && row && row->type != NODE_GROUP)
+		if (!rc && row && row->type != NODE_GROUP &&
+		    !(row->type == NODE_LINKS && row->links->files))
 			rc = core_list(&v, p->ref, 0, any_entry, &found);
 		view_end(&v);
 	}

@@ -126,7 +126,7 @@ static int take_number(struct tx *tx, struct text key, uint64_t first, uint64_t 
 
 int tx_new_number(struct tx *tx, uint64_t *ret)
 {
-	return take_number(tx, TEXT("next_number"), FIRST_OBJECT, UINT64_MAX, ret);
+	return take_number(tx, TEXT("next_number"), FIRST_OBJECT, LAST_OBJECT, ret);
 }
 
 int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret)
