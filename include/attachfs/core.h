@@ -61,6 +61,7 @@ struct node_stat {
 	int64_t ctime;
 	uint64_t size;
 	bool is_volatile; /* do not cache what it is */
+	bool is_new;	  /* its object was made within the last VEIL_MS */
 	bool is_fleeting; /* do not cache that it is: it may go without its directory being asked */
 };
 
@@ -80,6 +81,8 @@ int core_kind(struct view *v, struct ref ref, enum kind *ret);
 int core_node(struct view *v, struct ref ref, const struct node **ret);
 /* Is it an attribute that users may write (as far as its kind is concerned)? */
 bool core_settable(struct view *v, struct ref ref);
+/* Has anybody ever written it? */
+bool core_was_set(struct view *v, struct ref ref);
 /* "volumes/db/attachments/host1/mode", for messages and the audit log. */
 int core_path(struct tx *tx, struct ref ref, struct buf *out);
 

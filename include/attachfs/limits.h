@@ -23,6 +23,9 @@
 /* Attributes whose names are hidden after unlink(), and for how long. */
 #define HIDDEN_MAX 16384
 #define HIDDEN_MS  5000
+/* New objects that do not show everything to their makers, and for how long. */
+#define VEILS_MAX 4096
+#define VEIL_MS	  5000
 
 /* RFC 7143 section 4.2.7.1: an iSCSI name has at most 223 bytes. */
 #define ISCSI_NAME_MAX 223

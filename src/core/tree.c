@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "attachfs/clock.h"
 #include "core.h"
 
 /* Loads the object behind a node and its row (NULL for the object's own directory). */
@@ -201,6 +202,7 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
 	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
+	st.is_new = object.o.created > time_now() - VEIL_MS * 1000000LL;
 	st.is_fleeting = node->type == NODE_LINK || object.o.kind == KIND_ELIGIBLE;
 	rc = stat_size(v, ref, node, &object, &st.size);
 	if (!rc)
@@ -247,6 +249,14 @@ int core_node(struct view *v, struct ref ref, const struct node **ret)
 		return rc;
 	*ret = node_of(head.kind, ref.node);
 	return 0;
+}
+
+bool core_was_set(struct view *v, struct ref ref)
+{
+	union any object;
+
+	return !object_get(v->tx, ref.object, &object) &&
+	       object.o.attr[ref.node].flags & ATTR_HAS_RAW;
 }
 
 bool core_settable(struct view *v, struct ref ref)

@@ -20,6 +20,7 @@ struct file {
 	pthread_mutex_t lock; /* protects `seen`, which a write on this handle replaces */
 	struct buf seen, written;
 	struct caller opener;
+	bool made; /* by create() */
 	bool append, truncated, tried, wrote, stream;
 };
 
@@ -113,6 +114,7 @@ static int open_file(struct fs *fs, struct view *v, struct ref ref,
 		return -ENOMEM;
 	f->ref = ref;
 	f->opener = *opener;
+	f->made = created;
 	f->truncated = writes && (created || fi->flags & O_TRUNC);
 	f->stream = node->flags & NODE_STREAM;
 	if ((fi->flags & O_ACCMODE) != O_WRONLY && !f->stream)
@@ -384,6 +386,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		return;
 	}
 	r->intent.value = buf_as_text(&f->written);
+	r->holds = f->made && veil_hold(r->fs->veils, ref.object, r->intent.caller.pid);
 	request_submit(r);
 }
 

@@ -10,6 +10,7 @@
 #include "attachfs/fs.h"
 #include "hidden.h"
 #include "temps.h"
+#include "veil.h"
 
 /* The kernel may keep what it was told this long; what changes is invalidated. */
 #define TIMEOUT_SECONDS 60.0
@@ -37,6 +38,7 @@ struct fs {
 
 	struct temps *temps;
 	struct hidden *hidden;
+	struct veils *veils;
 };
 
 /*
@@ -103,7 +105,7 @@ struct place {
 	} what;
 	struct ref ref;	     /* of all but a temp */
 	struct temp *temp;   /* held until place_end() */
-	bool unseen;	     /* for the caller it is not there: unlinked */
+	bool unseen;	     /* for the caller it is not there: unlinked, or not made yet */
 	bool settable;
 };
 /* 0 also if there is nothing; -ENOENT if the directory is gone, -ENOTDIR if it is none. */
@@ -112,6 +114,8 @@ int place_find(struct fs *fs, const struct caller *who, fuse_ino_t parent, const
 void place_end(struct fs *fs, struct place *p);
 /* Is it something that users have made, so that they can remove it? */
 bool place_is_users(const struct place *p);
+/* Is a node of the tree hidden from `pid`, because it was unlinked or is not made yet? */
+bool is_unseen(struct fs *fs, struct view *v, struct ref ref, pid_t pid);
 /* May a temporary file (or directory) of that name be made there? */
 bool place_takes_temp(const struct place *p, bool directory);
 /* Objects are made there, by mkdir; keys, by creating them. */
@@ -176,6 +180,8 @@ struct request {
 	struct fuse_file_info fi; /* of create and open */
 	size_t written;		  /* of write */
 	struct ref found;	  /* of rmdir */
+	bool copies;		  /* of mkdir: does the caller seem to copy a tree? */
+	bool holds;		  /* of write: the veil of intent.subject's object */
 	struct temp *temp;	  /* of rename, held */
 	struct buf content;	  /* its content, of which intent.value is made */
 	void (*reply)(struct request *r); /* when it went well */

@@ -15,6 +15,7 @@ struct listing {
 	char *out;
 	size_t size, used;
 	bool plus, is_full;
+	pid_t pid; /* of the caller */
 };
 
 /* Offsets are core's cookies plus one: "." ends at 1 and ".." at 2. */
@@ -70,7 +71,7 @@ static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cooki
 	const struct node *node = NULL;
 	int rc = 0;
 
-	if (hidden_has(l->fs->hidden, ref))
+	if (is_unseen(l->fs, &l->view, ref, l->pid))
 		return 0;
 	if (l->plus) {
 		rc = fill_entry(l->fs, &l->view, ref, &entry);
@@ -123,6 +124,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	int rc;
 
 	l.out = out;
+	l.pid = caller_of(req).pid;
 	rc = out ? view_begin(l.fs, &l.view, &tx) : -ENOMEM;
 	if (!rc) {
 		rc = fill(&l, ino, off);

@@ -15,10 +15,15 @@ static void reply_made(struct request *r)
 	struct fuse_entry_param entry;
 	struct view v;
 	struct tx tx;
-	int rc = view_begin(r->fs, &v, &tx);
+	struct ref made = r->intent.made;
+	int rc;
 
+	if (made.node == NODE_SELF)
+		veil_add(r->fs->veils, made.object, r->intent.subject.object,
+			 r->intent.caller.pid, r->copies);
+	rc = view_begin(r->fs, &v, &tx);
 	if (!rc) {
-		rc = fill_entry(r->fs, &v, r->intent.made, &entry);
+		rc = fill_entry(r->fs, &v, made, &entry);
 		view_end(&v);
 	}
 	if (rc)
@@ -32,6 +37,12 @@ static void reply_created(struct request *r)
 	reply_opened(r->req, r->intent.made, &r->fi, true);
 }
 
+/* The umask is left to us, because it would hide what the caller asked for (veil.h). */
+static mode_t masked(fuse_req_t req, mode_t mode)
+{
+	return mode & 07777 & ~fuse_req_ctx(req)->umask;
+}
+
 /* An object or a key; `fi` is what create() will have opened, or NULL. */
 static void make_node(fuse_req_t req, const struct place *p, mode_t mode,
 		      const struct fuse_file_info *fi)
@@ -41,7 +52,9 @@ static void make_node(fuse_req_t req, const struct place *p, mode_t mode,
 
 	if (!r)
 		return;
-	r->intent.inode.mode = mode & 07777;
+	r->intent.inode.mode = masked(req, mode);
+	r->copies = (mode & 0777) != 0777;
+	veil_made(r->fs->veils, (struct ref){p->dir.object, 0}, r->intent.caller.pid, false);
 	if (fi)
 		r->fi = *fi;
 	if (text_copy(r->intent.name, sizeof(r->intent.name), text_of(p->name)))
@@ -76,7 +89,7 @@ struct temp *make_temp(fuse_req_t req, const struct place *p, enum temp_type typ
 	struct caller who = caller_of(req);
 	int64_t now = time_now();
 	const struct inode_state inode = {
-		.mode = mode & 07777, .uid = who.uid, .gid = who.gid, .atime = now, .mtime = now};
+		.mode = masked(req, mode), .uid = who.uid, .gid = who.gid, .atime = now, .mtime = now};
 	struct temp *temp = NULL;
 	int rc = temps_make(fs->temps, p->parent, p->name, type, &inode, content, 0, &temp);
 
@@ -104,6 +117,13 @@ static void reply_temp(fuse_req_t req, struct temp *temp)
 	fill_temp(&st, &entry);
 	fuse_reply_entry(req, &entry);
 	temps_put(fs->temps, temp);
+}
+
+/* What was there all along is made, as far as the caller can see. */
+static void made_again(struct fs *fs, const struct place *p, pid_t pid, bool plainly)
+{
+	hidden_reveal(fs->hidden, p->ref);
+	veil_made(fs->veils, p->ref, pid, plainly);
 }
 
 static void reply_node(fuse_req_t req, struct ref ref)
@@ -153,7 +173,10 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		make_node(req, &p, mode, NULL);
 	else if (p.what != FOUND_NONE && !p.unseen)
 		fuse_reply_err(req, EEXIST);
-	else if (p.what == FOUND_NONE && place_takes_temp(&p, true))
+	else if (p.what == FOUND_BUILTIN) {
+		made_again(fs, &p, who.pid, false);
+		reply_node(req, p.ref);
+	} else if (p.what == FOUND_NONE && place_takes_temp(&p, true))
 		reply_temp(req, make_temp(req, &p, TEMP_DIR, mode, TEXT_NONE));
 	else
 		refuse_name(req, &p);
@@ -187,7 +210,7 @@ static void open_there(fuse_req_t req, struct place *p, struct fuse_file_info *f
 		reply_opened_temp(req, steal_pointer(&p->temp), fi, true);
 		return;
 	}
-	hidden_reveal(fs->hidden, p->ref);
+	made_again(fs, p, caller_of(req).pid, !(fi->flags & O_EXCL));
 	reply_opened(req, p->ref, fi, true);
 }
 
@@ -233,7 +256,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	if (rc) {
 		fuse_reply_err(req, -rc);
 	} else if (p.what != FOUND_NONE) {
-		hidden_reveal(fs->hidden, p.ref);
+		made_again(fs, &p, who.pid, false);
 		reply_node(req, p.ref);
 	} else if (place_takes_key(&p)) {
 		make_node(req, &p, mode, NULL);

@@ -25,7 +25,36 @@ static int find_dir(struct fs *fs, struct view *v, fuse_ino_t parent, struct pla
 	return rc ? rc : p->row || p->dir.node == NODE_SELF ? 0 : -ENOENT;
 }
 
-static int find_node(struct fs *fs, struct view *v, struct place *p)
+/* What new objects do not show to their makers: what these may make. */
+static bool is_veiled(struct view *v, struct ref ref, enum veil_hides hides)
+{
+	const struct node *row = NULL;
+
+	if (hides == VEIL_NOTHING || core_node(v, ref, &row) || !row)
+		return false;
+	switch (row->type) {
+	case NODE_ATTR:
+		return row->flags & NODE_SETTABLE && !core_was_set(v, ref);
+	case NODE_CHILDREN:
+		return hides == VEIL_DIRECTORIES_TOO && !row->fixed;
+	case NODE_NONE:
+	case NODE_GROUP:
+	case NODE_LINKS:
+	case NODE_LINK:
+	case NODE_FIELD:
+		break;
+	}
+	return false;
+}
+
+bool is_unseen(struct fs *fs, struct view *v, struct ref ref, pid_t pid)
+{
+	if (ref.node == NODE_SELF)
+		return false;
+	return hidden_has(fs->hidden, ref) || is_veiled(v, ref, veil_hides(fs->veils, ref, pid));
+}
+
+static int find_node(struct fs *fs, struct view *v, pid_t pid, struct place *p)
 {
 	const struct node *row;
 	enum kind kind;
@@ -45,7 +74,7 @@ static int find_node(struct fs *fs, struct view *v, struct place *p)
 		p->what = FOUND_LINK;
 	else
 		p->what = row->type == NODE_ATTR ? FOUND_ATTR : FOUND_BUILTIN;
-	p->unseen = p->what == FOUND_ATTR && hidden_has(fs->hidden, p->ref);
+	p->unseen = is_unseen(fs, v, p->ref, pid);
 	return 0;
 }
 
@@ -56,13 +85,12 @@ int place_find(struct fs *fs, const struct caller *who, fuse_ino_t parent, const
 	struct tx tx;
 	int rc = view_begin(fs, &v, &tx);
 
-	(void)who;
 	*ret = (struct place){.name = name};
 	if (rc)
 		return rc;
 	rc = find_dir(fs, &v, parent, ret);
 	if (!rc && !ret->in_temp)
-		rc = find_node(fs, &v, ret);
+		rc = find_node(fs, &v, who->pid, ret);
 	view_end(&v);
 	if (!rc && ret->what == FOUND_NONE &&
 	    (ret->temp = temps_find(fs->temps, parent, name)))

@@ -46,18 +46,20 @@ static void fill_stat(fuse_ino_t ino, const struct node_stat *st, struct stat *r
 int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_param *ret)
 {
 	fuse_ino_t ino = ino_now(fs, ref);
-	bool turned = ino != ino_of(ref); /* it gets its number back one day */
 	struct node_stat st;
+	bool fickle; /* its number, or to whom it is there, will change */
 	int rc;
 
 	notifier_remember(fs, ino_of(ref));
 	rc = core_stat(v, ref, &st);
 	if (rc)
 		return rc;
+	fickle = ino != ino_of(ref) || st.is_new ||
+		 (ref.node != NODE_SELF && veil_covers(fs->veils, ref.object));
 	*ret = (struct fuse_entry_param){
 		.ino = ino,
-		.entry_timeout = turned || st.is_fleeting ? 0 : TIMEOUT_SECONDS,
-		.attr_timeout = turned || st.is_volatile ? 0 : TIMEOUT_SECONDS,
+		.entry_timeout = fickle || st.is_fleeting ? 0 : TIMEOUT_SECONDS,
+		.attr_timeout = fickle || st.is_volatile ? 0 : TIMEOUT_SECONDS,
 	};
 	fill_stat(ino, &st, &ret->attr);
 	return 0;
@@ -103,14 +105,14 @@ static int fill_temp_of(struct fs *fs, struct temp *temp, struct fuse_entry_para
 	return 0;
 }
 
-static int lookup(struct fs *fs, struct view *v, fuse_ino_t parent, const char *name,
+static int lookup(struct fs *fs, struct view *v, pid_t pid, fuse_ino_t parent, const char *name,
 		  struct fuse_entry_param *ret)
 {
 	struct ref ref;
 	int rc = parent & INO_TEMP ? -ENOENT
 				   : core_lookup(v, ref_of(parent), text_of(name), &ref);
 
-	if (!rc && hidden_has(fs->hidden, ref))
+	if (!rc && is_unseen(fs, v, ref, pid))
 		rc = -ENOENT;
 	if (!rc)
 		return fill_entry(fs, v, ref, ret);
@@ -127,7 +129,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int rc = view_begin(fs, &v, &tx);
 
 	if (!rc) {
-		rc = lookup(fs, &v, parent, name, &entry);
+		rc = lookup(fs, &v, caller_of(req).pid, parent, name, &entry);
 		view_end(&v);
 	}
 	if (rc)

@@ -14,6 +14,7 @@ static void reply_put(struct request *r)
 {
 	temps_remove(r->fs->temps, r->temp);
 	hidden_reveal(r->fs->hidden, r->intent.subject);
+	veil_made(r->fs->veils, r->intent.subject, r->intent.caller.pid, true);
 	reply_ok(r);
 }
 

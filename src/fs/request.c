@@ -12,6 +12,8 @@ static void answer(struct intent *intent, int result)
 {
 	struct request *r = (struct request *)intent;
 
+	if (r->holds)
+		veil_release(r->fs->veils, intent->subject.object);
 	if (result && r->refused)
 		r->refused(r);
 	if (!r->req)

@@ -19,7 +19,8 @@
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
-			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS;
+			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
+			  FUSE_CAP_DONT_MASK;
 
 	(void)userdata;
 	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
@@ -95,7 +96,7 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	fs->core = core;
 	pthread_mutex_init(&fs->files_lock, NULL);
 	fuse_set_log_func(log_fuse);
-	rc = temps_open(&fs->temps) ?: hidden_open(&fs->hidden);
+	rc = temps_open(&fs->temps) ?: hidden_open(&fs->hidden) ?: veils_open(&fs->veils);
 	if (rc)
 		error_set(err, -rc, "out of memory");
 	else
@@ -156,6 +157,7 @@ void fs_free(struct fs *fs)
 	files_free(fs);
 	temps_close(fs->temps);
 	hidden_close(fs->hidden);
+	veils_close(fs->veils);
 	pthread_mutex_destroy(&fs->files_lock);
 	free(fs);
 }
