@@ -174,6 +174,7 @@ enum attachment_status {
 enum after_fence {
 	AFTER_STAY = 0, /* it is fenced, until that is taken back */
 	AFTER_REMOVE = 1,
+	AFTER_FAILOVER = 2, /* `successor` is attached in its place */
 };
 
 struct attachment {
@@ -195,6 +196,7 @@ struct attachment {
 	uint64_t fenced_by;	  /* number of the host that it was fenced with, 0 = none */
 	struct text fence_raw;	  /* raw `fenced` to show once it is true */
 	uint64_t after_fence;	  /* enum after_fence */
+	struct text successor;	  /* name of the host, AFTER_FAILOVER */
 };
 
 struct key {
@@ -252,6 +254,7 @@ enum node_flag {
 };
 
 struct change;
+struct intent;
 struct view;
 
 /* How a NODE_LINKS directory finds its entries. `from` and the cookies are object numbers. */
@@ -298,6 +301,8 @@ struct kind_ops {
 	int (*create)(struct change *c, union any *object);
 	int (*remove)(struct change *c, union any *object);
 	int (*rename)(struct change *c, union any *object, const char *name);
+	/* Instead of rename(), for those to whom it means more: all of the intent is theirs. */
+	int (*move)(struct change *c, const struct intent *i, union any *object);
 };
 extern const struct kind_ops *const kinds[KINDS];
 
@@ -470,6 +475,7 @@ enum attachment_node {
 	ATTACHMENT_FENCE_RAW,
 	ATTACHMENT_AFTER_FENCE,
 	ATTACHMENT_FENCED_BY,
+	ATTACHMENT_SUCCESSOR,
 	ATTACHMENT_NODES
 };
 enum key_node { KEY_VALUE = 2 };

@@ -70,7 +70,6 @@ static int reserve(struct change *c, union any *object)
 static int find_initiator(struct change *c, struct attachment *a)
 {
 	char name[ISCSI_NAME_MAX + 1] = "";
-	struct text before = a->host_initiator;
 	uint64_t number;
 	union any host;
 
@@ -87,13 +86,14 @@ static int find_initiator(struct change *c, struct attachment *a)
 				 "hosts/%s/initiator",
 				 a->o.name, a->o.name);
 	a->host_initiator = change_keep(c, text_of(name));
-	return a->host_initiator.p ? link_move_initiator(c, a, before) : -ENOMEM;
+	return a->host_initiator.p ? 0 : -ENOMEM;
 }
 
 /* What the attachments beside it say about attaching this one. */
 struct siblings {
 	struct change *c;
 	const struct attachment *self;
+	uint64_t gone; /* another one that does not count */
 	unsigned writers;
 	char writer[NAME_BYTES_MAX + 1], same_initiator[NAME_BYTES_MAX + 1];
 };
@@ -104,7 +104,7 @@ static int look_at_sibling(void *arg, uint64_t number, struct text name)
 	union any a;
 	int rc;
 
-	if (number == s->self->o.number)
+	if (number == s->self->o.number || number == s->gone)
 		return 0;
 	rc = object_get_kind(s->c->tx, number, KIND_ATTACHMENT, &a);
 	if (rc || attachment_is_out(&a.attachment))
@@ -118,9 +118,10 @@ static int look_at_sibling(void *arg, uint64_t number, struct text name)
 	return 0;
 }
 
-static int check_siblings(struct change *c, const struct attachment *a, const struct place *p)
+static int check_siblings(struct change *c, const struct attachment *a, const struct place *p,
+			  uint64_t gone)
 {
-	struct siblings s = {.c = c, .self = a};
+	struct siblings s = {.c = c, .self = a, .gone = gone};
 	uint64_t most = p->volume.volume.max_writers;
 	int rc = object_children(c->tx, (struct ref){a->o.parent, VOLUME_ATTACHMENTS}, 0,
 				 look_at_sibling, &s);
@@ -175,20 +176,39 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
 }
 
-static int attach(struct change *c, struct attachment *a)
+/* May it be attached, if attachment `gone` were not there? Finds its host's initiator. */
+static int check_attach(struct change *c, struct attachment *a, uint64_t gone, struct place *p)
 {
-	struct place p;
-	int rc = get_place(c, a, &p);
+	int rc = get_place(c, a, p);
+	uint64_t status;
 
 	if (rc)
 		return rc;
-	if (p.volume.volume.status != VOLUME_AVAILABLE && p.volume.volume.status != VOLUME_EXTENDING)
-		return error_set(c->err, EBUSY, "volume %s is not available yet", p.volume.o.name);
+	status = p->volume.volume.status;
+	if (status != VOLUME_AVAILABLE && status != VOLUME_EXTENDING)
+		return error_set(c->err, EBUSY, "volume %s is not available yet",
+				 p->volume.o.name);
 	rc = find_initiator(c, a);
 	if (!rc)
 		rc = host_check_fenced(c, a);
+	return rc ? rc : check_siblings(c, a, p, gone);
+}
+
+int attachment_check(struct change *c, struct attachment *a, uint64_t gone)
+{
+	struct place p;
+
+	return check_attach(c, a, gone, &p);
+}
+
+static int attach(struct change *c, struct attachment *a)
+{
+	struct text before = a->host_initiator;
+	struct place p;
+	int rc = check_attach(c, a, 0, &p);
+
 	if (!rc)
-		rc = check_siblings(c, a, &p);
+		rc = link_move_initiator(c, a, before);
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
 	if (!rc)
@@ -203,7 +223,7 @@ static int switch_mode(struct change *c, struct attachment *a, const union any *
 	int rc = get_place(c, a, &p);
 
 	if (!rc)
-		rc = check_siblings(c, a, &p);
+		rc = check_siblings(c, a, &p, 0);
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
 	a->mode_before = before->o.attr[ATTACHMENT_MODE].raw;
@@ -268,6 +288,9 @@ static int detach(struct change *c, union any *object)
 		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
 		if (a->status == ATTACHMENT_DETACHING)
 			return 0;
+		if (a->after_fence == AFTER_FAILOVER)
+			return error_set(c->err, EBUSY, "%s fails over to %.*s: wait", a->o.name,
+					 TEXT_ARG(a->successor));
 		a->after_fence = AFTER_REMOVE;
 		return change_save(c, object);
 	}
@@ -287,4 +310,5 @@ const struct kind_ops attachment_kind = {
 	.directory_mode = 0755,
 	.create = reserve,
 	.remove = detach,
+	.move = attachment_move,
 };

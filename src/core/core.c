@@ -266,6 +266,8 @@ static int apply_rename(struct change *c, struct intent *i)
 		rc = check_name(node, i->new_name, c->err);
 	if (rc)
 		return rc;
+	if (kinds[node->child]->move)
+		return kinds[node->child]->move(c, i, &object);
 	if (i->subject.object != i->dest.object || i->subject.node != i->dest.node)
 		return error_set(c->err, EINVAL, "%s %s stays in its own directory",
 				 kinds[node->child]->name, object.o.name);

@@ -120,11 +120,16 @@ void text_lower(char *out, size_t size, struct text t);
 /* iscsi_name.c: is it an iSCSI name? In lower case already. */
 bool iscsi_name_ok(struct text low);
 
+struct failover;
+
 /* waiters.c */
 int waiters_start(struct core *core);
 void waiters_add(struct core *core, struct intent *intent);
 void waiters_settled(struct core *core, uint64_t object, uint64_t generation, int result,
 		     const struct error *err);
+/* Those who wait for a failover go on to wait for the successor, or are answered. */
+void waiters_follow(struct core *core, uint64_t object, uint64_t generation,
+		    const struct failover *f);
 unsigned waiters_count(struct core *core);
 
 /* observed.c */
@@ -216,13 +221,27 @@ extern const struct node attachment_nodes[ATTACHMENT_NODES];
 int attachment_set_mode(struct change *c, union any *now, const union any *before);
 int attachment_detached(struct change *c, union any *attachment);
 bool attachment_is_out(const struct attachment *a);
+/* May it be attached, if attachment `gone` (0 = none) were not there? Nothing is stored. */
+int attachment_check(struct change *c, struct attachment *a, uint64_t gone);
 /* Its host is to be put out, whatever it does; the request waits for that. */
 int attachment_begin_fence(struct change *c, struct attachment *a, unsigned timeout_ms);
 
 /* fence.c */
 int attachment_set_fenced(struct change *c, union any *now, const union any *before);
 /* The host is provably out: what is to follow. The attachment may be gone after it. */
-int attachment_fenced(struct change *c, union any *attachment);
+int attachment_fenced(struct change *c, union any *attachment, struct failover *ret);
+
+/* failover.c */
+/* What has become of it, for those who wait in `mv`. */
+struct failover {
+	uint64_t successor, generation; /* 0: there is nothing more to wait for */
+	int result;
+	struct error err;
+};
+/* mv attachments/a attachments/b */
+int attachment_move(struct change *c, const struct intent *i, union any *attachment);
+/* Its host is out: it goes, and its successor is attached. */
+int attachment_succeed(struct change *c, union any *attachment, struct failover *ret);
 
 /* host_fence.c */
 int host_set_fenced(struct change *c, union any *now, const union any *before);

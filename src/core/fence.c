@@ -79,7 +79,8 @@ static int show_fenced(struct change *c, union any *object)
 		     : -ENOMEM;
 }
 
-static int follow(struct change *c, union any *object, enum after_fence after)
+static int follow(struct change *c, union any *object, enum after_fence after,
+		  struct failover *ret)
 {
 	int rc;
 
@@ -89,11 +90,13 @@ static int follow(struct change *c, union any *object, enum after_fence after)
 	case AFTER_REMOVE:
 		rc = change_event(c, "detached", SELF(object->o.number), NULL);
 		return rc ? rc : attachment_detached(c, object);
+	case AFTER_FAILOVER:
+		return attachment_succeed(c, object, ret);
 	}
 	return -EINVAL;
 }
 
-int attachment_fenced(struct change *c, union any *object)
+int attachment_fenced(struct change *c, union any *object, struct failover *ret)
 {
 	struct attachment *a = &object->attachment;
 	enum after_fence after = a->after_fence;
@@ -106,6 +109,6 @@ int attachment_fenced(struct change *c, union any *object)
 	if (!rc)
 		rc = show_fenced(c, object);
 	if (!rc)
-		rc = follow(c, object, after);
+		rc = follow(c, object, after, ret);
 	return rc || !host ? rc : host_member_fenced(c, host);
 }

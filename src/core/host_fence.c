@@ -64,7 +64,7 @@ static int fence_member(struct change *c, struct host *h, uint64_t number)
 	int rc = change_load(c, number, KIND_ATTACHMENT, &object);
 
 	if (rc || attachment_is_out(a) || a->fenced_by == h->o.number)
-		return rc;
+		return rc == -ENOENT ? 0 : rc;
 	if (a->status == ATTACHMENT_FENCING && a->fenced_by)
 		return error_set(c->err, EBUSY, "%s is just being fenced with another host: wait",
 				 a->o.name);
@@ -135,7 +135,7 @@ static int release_member(struct change *c, const struct host *h, uint64_t numbe
 	int rc = change_load(c, number, KIND_ATTACHMENT, &object);
 
 	if (rc || a->fenced_by != h->o.number)
-		return rc;
+		return rc == -ENOENT ? 0 : rc;
 	a->fenced_by = 0;
 	if (a->status == ATTACHMENT_FENCED && !a->fence_own) {
 		a->status = ATTACHMENT_RESERVED;

@@ -13,6 +13,7 @@ struct outcome {
 	const struct error *err;
 	bool stale; /* the object has moved on: nothing was done */
 	uint64_t host; /* the one that it was fenced with, 0 = none */
+	struct failover failover;
 };
 
 static struct text why(const struct outcome *o)
@@ -183,7 +184,7 @@ static int settle_attachment(struct change *c, struct outcome *o)
 		return rc;
 	o->host = object.attachment.fenced_by;
 	if (o->work->type == WORK_FENCE) /* which does not fail: it goes on */
-		return o->result ? -EINVAL : attachment_fenced(c, &object);
+		return o->result ? -EINVAL : attachment_fenced(c, &object, &o->failover);
 	if (o->work->type == WORK_ATTACH) {
 		rc = attached(c, o, &object);
 	} else if (!o->result) {
@@ -232,9 +233,12 @@ static void answer_waiters(void *arg)
 {
 	const struct outcome *o = arg;
 
-	if (!o->stale)
-		waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
-	if (!o->stale && o->host)
+	if (o->stale)
+		return;
+	if (o->work->type == WORK_FENCE)
+		waiters_follow(o->core, o->work->object, o->work->generation, &o->failover);
+	waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
+	if (o->host)
 		answer_host(o->core, o->host, 0, NULL);
 }
 
@@ -242,7 +246,12 @@ int core_settle(struct core *core, const struct work *work, int result,
 		const struct backend_connection *connection, enum access_mode seen,
 		const struct error *err)
 {
-	struct outcome o = {core, work, result, connection, seen, err, false, 0};
+	struct outcome o = {.core = core,
+			    .work = work,
+			    .result = result,
+			    .connection = connection,
+			    .seen = seen,
+			    .err = err};
 	int rc = core_run_then(core, apply_outcome, answer_waiters, &o, NULL);
 
 	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)

@@ -77,6 +77,41 @@ void waiters_settled(struct core *core, uint64_t object, uint64_t generation, in
 	answer_all(taken);
 }
 
+struct following {
+	uint64_t object, generation;
+	const struct failover *f;
+};
+
+/* Only whoever asked for the failover; others have waited for the fence alone. */
+static int follows(struct intent *i, void *arg)
+{
+	const struct following *s = arg;
+
+	if (i->op != INTENT_RENAME || i->wait_object != s->object ||
+	    i->wait_generation != s->generation)
+		return 1;
+	if (s->f->successor) {
+		i->wait_object = s->f->successor;
+		i->wait_generation = s->f->generation;
+		return 1;
+	}
+	if (s->f->result)
+		i->err = s->f->err;
+	return s->f->result;
+}
+
+void waiters_follow(struct core *core, uint64_t object, uint64_t generation,
+		    const struct failover *f)
+{
+	struct following s = {object, generation, f};
+	struct intent *taken;
+
+	pthread_mutex_lock(&core->waiters.lock);
+	taken = take_due(&core->waiters, follows, &s);
+	pthread_mutex_unlock(&core->waiters.lock);
+	answer_all(taken);
+}
+
 /* interrupted() is asked under the lock, so an interrupt is either seen here or finds us. */
 void waiters_add(struct core *core, struct intent *intent)
 {

@@ -58,7 +58,8 @@ static const char *operations(const struct node *node)
 {
 	if (node->type != NODE_CHILDREN || node->fixed)
 		return NULL;
-	return kinds[node->child]->rename ? "mkdir, mv, rmdir" : "mkdir, rmdir";
+	return kinds[node->child]->rename || kinds[node->child]->move ? "mkdir, mv, rmdir"
+								      : "mkdir, rmdir";
 }
 
 /* ---- man(7) ---- */
