@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the tests of real tools share. A test is one row: how a tool does it, and what is special about it.
-# What must come of it, for each kind of object, is checked by writes.py and trees.py.
+# What must come of it, for each kind of object, is checked by writes.py.
 load ../fs/lib
 
 # One mount a file, on the memory driver: what a host sees is not the point here.

@@ -7,6 +7,11 @@ import subprocess
 
 SECONDS = 60  # no tool may take longer, whatever it is answered
 
+DEBIAN = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+# type KEYS COMMAND...: on a terminal
+PRELUDE = 'type() { python3 -B "%s" "$@"; }\n' % os.path.join(os.path.dirname(os.path.abspath(__file__)), "type.py")
+
 
 class Failure(Exception):
     pass
@@ -36,8 +41,8 @@ class Tool:
 
     def run(self, **variables):
         process = subprocess.Popen(
-            ["bash", "-c", self.command], cwd=self.folder, start_new_session=True,
-            env=dict(os.environ, LC_ALL="C.UTF-8", t=self.folder, **variables),
+            ["bash", "-c", PRELUDE + self.command], cwd=self.folder, start_new_session=True,
+            env=dict(os.environ, PATH=DEBIAN, LC_ALL="C.UTF-8", t=self.folder, **variables),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             output = process.communicate(timeout=SECONDS)[0]
