@@ -12,12 +12,16 @@
 /* A target may report this many unit attentions before its real answer. */
 #define ATTENTIONS_MAX 8
 
-/* One SCSI command: the first `n` bytes of its answer go to `out`. */
+/*
+ * One SCSI command: the first `n` bytes of its answer go to `out`. `also` is a status that is as
+ * good an answer as GOOD (0), without any bytes; `key` is the sense that may come with it.
+ */
 struct command {
 	struct scsi_task *(*send)(struct probe *p, struct command *c);
 	const char *name;
 	unsigned char *out;
 	size_t n;
+	int also, key;
 	struct probe *probe;
 	struct scsi_task *task; /* while it is under way, or was answered and not yet read */
 	int status;
@@ -51,6 +55,12 @@ static struct scsi_task *send_mode_sense(struct probe *p, struct command *c)
 				     on_command, c);
 }
 
+/* Not one descriptor, so it changes nothing; but it is a command that writes. */
+static struct scsi_task *send_unmap_nothing(struct probe *p, struct command *c)
+{
+	return iscsi_unmap_task(p->iscsi, (int)p->request->lun, 0, 0, NULL, 0, on_command, c);
+}
+
 /* Those that are not answered yet, all at once. */
 static int send_commands(struct probe *p, struct command *list, size_t n)
 {
@@ -74,9 +84,13 @@ static int read_answer(struct command *c)
 {
 	const struct scsi_task *task = c->task;
 
-	if (c->status == SCSI_STATUS_CHECK_CONDITION &&
-	    task->sense.key == SCSI_SENSE_UNIT_ATTENTION)
+	c->key = c->status == SCSI_STATUS_CHECK_CONDITION ? task->sense.key : 0;
+	if (c->key == SCSI_SENSE_UNIT_ATTENTION)
 		return -EAGAIN;
+	if (c->also && c->status == c->also) {
+		c->answered = true;
+		return 0;
+	}
 	if (c->status != SCSI_STATUS_GOOD || task->datain.size < (int)c->n)
 		return -EIO;
 	if (c->n)
@@ -140,9 +154,28 @@ static uint64_t big_endian(const unsigned char *bytes, int n)
 	return value;
 }
 
+/*
+ * Another host's persistent reservation forbids to read the modes. So the LUN is asked to carry out
+ * a command that writes: it does, or says that it is protected. (By SPC-4 it might answer with
+ * another conflict; no target that was tried does.)
+ */
+static int look_past_reservation(struct probe *p, bool *ret_protected)
+{
+	struct command unmap = {.send = send_unmap_nothing,
+				.name = "UNMAP",
+				.also = SCSI_STATUS_CHECK_CONDITION};
+	int rc = run_commands(p, &unmap, 1);
+
+	if (!rc && unmap.key && unmap.key != SCSI_SENSE_DATA_PROTECTION)
+		rc = probe_say(p, EIO, "another host's reservation hides the write protection");
+	if (!rc)
+		*ret_protected = unmap.key;
+	return rc;
+}
+
 int probe_lun(struct probe *p, struct probe_answer *ret)
 {
-	unsigned char capacity[12], mode[4];
+	unsigned char capacity[12], mode[4] = {0};
 	/* The first one takes the unit attention that a new session finds. */
 	struct command commands[] = {
 		{.send = send_unit_ready, .name = "TEST UNIT READY"},
@@ -150,7 +183,11 @@ int probe_lun(struct probe *p, struct probe_answer *ret)
 		 .name = "READ CAPACITY(16)",
 		 .out = capacity,
 		 .n = sizeof(capacity)},
-		{.send = send_mode_sense, .name = "MODE SENSE(6)", .out = mode, .n = sizeof(mode)},
+		{.send = send_mode_sense,
+		 .name = "MODE SENSE(6)",
+		 .out = mode,
+		 .n = sizeof(mode),
+		 .also = SCSI_STATUS_RESERVATION_CONFLICT},
 	};
 	struct probe_answer answer;
 	int rc = run_commands(p, commands, ARRAY_SIZE(commands));
@@ -162,6 +199,9 @@ int probe_lun(struct probe *p, struct probe_answer *ret)
 				   &answer.size_bytes))
 		return probe_say(p, EIO, "READ CAPACITY(16) answers nonsense");
 	answer.write_protected = mode[2] & 0x80;
-	*ret = answer;
-	return 0;
+	if (commands[2].status == SCSI_STATUS_RESERVATION_CONFLICT)
+		rc = look_past_reservation(p, &answer.write_protected);
+	if (!rc)
+		*ret = answer;
+	return rc;
 }

@@ -345,6 +345,38 @@ release() {
 	[ $rc = 0 ] && fails grep error "$1" || { cat "$1"; return 1; }
 }
 
+# session NAME: one session that is told what to do, with those credentials
+session() {
+	local s=$BATS_TEST_TMPDIR/session.$1
+	mkfifo "$s.in"
+	"$host_tool" session --portal "$portal" --target "$target" --lun "$lun" \
+		--initiator "$initiator" --user "$user" <>"$s.in" >"$s" 2>&1 3>&- 4>&- &
+	echo $! >"$s.pid"
+	within 5 grep -q ready "$s" || { cat "$s"; return 1; }
+}
+
+# tell NAME COMMAND…: prints the answer, a line
+tell() {
+	local s=$BATS_TEST_TMPDIR/session.$1 n
+	shift
+	n=$(wc -l <"$s")
+	echo "$*" >"$s.in"
+	within 10 has_lines "$s" $((n + 1)) || return
+	tail -n +$((n + 1)) "$s"
+}
+
+has_lines() {
+	[ "$(wc -l <"$1")" -ge "$2" ]
+}
+
+# die NAME: the host is gone, without a logout
+die() {
+	local s=$BATS_TEST_TMPDIR/session.$1
+	kill -KILL "$(cat "$s.pid")"
+	wait "$(cat "$s.pid")" || true
+	rm -f "$s.in"
+}
+
 is_logged_in() { # VOLUME HOST
 	grep -q . "$mnt/volumes/$1/attachments/$2/sessions"
 }

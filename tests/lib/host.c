@@ -223,6 +223,8 @@ static int command(struct host *h, const unsigned char *cdb, int cdb_size, void 
 			return 0;
 		if (h->status == SCSI_STATUS_CANCELLED || h->status == SCSI_STATUS_ERROR)
 			return fail(h, ECONNRESET, "the session is gone");
+		if (h->status == SCSI_STATUS_RESERVATION_CONFLICT)
+			return fail(h, EBUSY, "reservation conflict");
 		if (h->sense >> 16 != SCSI_SENSE_UNIT_ATTENTION)
 			return fail(h, EIO, iscsi_get_error(h->iscsi));
 	}
@@ -326,6 +328,70 @@ int host_identity(struct host *h, char *hex, size_t size)
 	n = answer[3];
 	for (size_t i = 0; i < n && 2 * i + 2 < size; i++)
 		snprintf(hex + 2 * i, 3, "%02x", answer[4 + i]);
+	return 0;
+}
+
+int host_pr_out(struct host *h, enum host_pr action, unsigned type, uint64_t key, uint64_t other)
+{
+	unsigned char cdb[10] = {0x5f, (unsigned char)action, (unsigned char)type, [8] = 24};
+	unsigned char list[24] = {0};
+
+	put_big_endian(list, key, 8);
+	put_big_endian(list + 8, other, 8);
+	return command(h, cdb, 10, list, sizeof(list), NULL, 0, NULL);
+}
+
+static uint64_t get_big_endian(const unsigned char *bytes, int n)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < n; i++)
+		value = value << 8 | bytes[i];
+	return value;
+}
+
+/* PERSISTENT RESERVE IN: 0 READ KEYS, 1 READ RESERVATION; what follows the header of 8 bytes. */
+static int pr_in(struct host *h, int action, unsigned char *answer, size_t size, size_t *ret)
+{
+	unsigned char cdb[10] = {0x5e, (unsigned char)action};
+	size_t got = 0, n;
+	int rc;
+
+	put_big_endian(cdb + 7, size, 2);
+	rc = command(h, cdb, 10, NULL, 0, answer, size, &got);
+	if (!rc && got < 8)
+		rc = fail(h, EIO, "short answer");
+	if (rc)
+		return rc;
+	n = get_big_endian(answer + 4, 4);
+	*ret = n < got - 8 ? n : got - 8;
+	return 0;
+}
+
+int host_pr_keys(struct host *h, uint64_t *ret, size_t size, size_t *ret_n)
+{
+	unsigned char answer[8 + 8 * 32] = {0};
+	size_t bytes = 0;
+	int rc = pr_in(h, 0, answer, sizeof(answer), &bytes);
+
+	if (rc)
+		return rc;
+	*ret_n = bytes / 8 < size ? bytes / 8 : size;
+	for (size_t i = 0; i < *ret_n; i++)
+		ret[i] = get_big_endian(answer + 8 + 8 * i, 8);
+	return 0;
+}
+
+int host_pr_holder(struct host *h, uint64_t *ret_key, unsigned *ret_type)
+{
+	unsigned char answer[64] = {0};
+	size_t bytes = 0;
+	int rc = pr_in(h, 1, answer, sizeof(answer), &bytes);
+
+	if (rc)
+		return rc;
+	*ret_key = bytes >= 16 ? get_big_endian(answer + 8, 8) : 0;
+	*ret_type = bytes >= 16 ? answer[8 + 13] & 15 : 0;
 	return 0;
 }
 

@@ -23,7 +23,7 @@ struct host;
 
 /*
  * Functions return 0 or -errno: -EACCES the login was refused, -EIO the command was refused
- * (host_sense() tells why), -ECONNRESET the session is gone, -ECONNREFUSED no portal,
+ * (host_sense() tells why), -EBUSY another host's reservation forbids it, -ECONNRESET the session is gone, -ECONNREFUSED no portal,
  * -ETIMEDOUT no answer in time.
  */
 int host_open(const struct host_login *login, struct host **ret);
@@ -45,6 +45,18 @@ int host_write_protected(struct host *h, bool *ret);
 int host_alive(struct host *h);
 /* INQUIRY page 0x83, all its designators in hexadecimal: HOST_IDENTITY bytes are enough. */
 int host_identity(struct host *h, char *hex, size_t size);
+/* PERSISTENT RESERVE OUT: `key` is the host's own, `other` the new one or the victim's. */
+enum host_pr { HOST_PR_REGISTER, HOST_PR_RESERVE, HOST_PR_RELEASE, HOST_PR_CLEAR, HOST_PR_PREEMPT };
+#define HOST_PR_WRITE_EXCLUSIVE	     1
+#define HOST_PR_EXCLUSIVE_ACCESS     3
+#define HOST_PR_WRITE_REGISTRANTS    5 /* write exclusive, registrants only */
+#define HOST_PR_ACCESS_REGISTRANTS   6
+int host_pr_out(struct host *h, enum host_pr action, unsigned type, uint64_t key, uint64_t other);
+/* The registered keys, at most `size`. */
+int host_pr_keys(struct host *h, uint64_t *ret, size_t size, size_t *ret_n);
+/* The key that holds the reservation; type 0: nobody does. */
+int host_pr_holder(struct host *h, uint64_t *ret_key, unsigned *ret_type);
+
 /* The last command's sense: key << 16 | ASC << 8 | ASCQ. */
 unsigned host_sense(const struct host *h);
 /* Why the last function failed, in words. */

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@
  *	hold [LBA]	stay logged in and write a block each --interval ms (0: only look whether
  *			the session is alive) until standard input ends or a signal comes; prints
  *			"ready", "ok N" once a second, "error ..." at the first failure
+ *	session		one session for the commands on standard input, a line each, which are
+ *			answered with a line each; see session_commands below; logs out at the end
  *	loop [N]	log in and out N times, print microseconds per login
  *
  * --portal A:P --target IQN --initiator IQN [--lun N] [--user U] [--secret-file F]
@@ -168,6 +171,141 @@ static int do_hold(struct host *h, char **argv)
 	return rc;
 }
 
+/* ---- a session that is told what to do ---- */
+
+static int in_read(struct host *h, const uint64_t *arg)
+{
+	unsigned char block[HOST_BLOCK] = {0};
+	int rc = host_read(h, arg[0], block, 1);
+
+	if (!rc)
+		printf("%u %s\n", block[0],
+		       memcmp(block, block + 1, sizeof(block) - 1) ? "mixed" : "equal");
+	return rc;
+}
+
+static int in_write(struct host *h, const uint64_t *arg)
+{
+	unsigned char block[HOST_BLOCK];
+
+	memset(block, (int)arg[1], sizeof(block));
+	return host_write(h, arg[0], block, 1);
+}
+
+static int in_alive(struct host *h, const uint64_t *arg)
+{
+	(void)arg;
+	return host_alive(h);
+}
+
+static int in_register(struct host *h, const uint64_t *arg)
+{
+	return host_pr_out(h, HOST_PR_REGISTER, 0, 0, arg[0]);
+}
+
+static int in_reserve(struct host *h, const uint64_t *arg)
+{
+	return host_pr_out(h, HOST_PR_RESERVE, (unsigned)arg[1], arg[0], 0);
+}
+
+static int in_release(struct host *h, const uint64_t *arg)
+{
+	return host_pr_out(h, HOST_PR_RELEASE, (unsigned)arg[1], arg[0], 0);
+}
+
+static int in_clear(struct host *h, const uint64_t *arg)
+{
+	return host_pr_out(h, HOST_PR_CLEAR, 0, arg[0], 0);
+}
+
+static int in_preempt(struct host *h, const uint64_t *arg)
+{
+	return host_pr_out(h, HOST_PR_PREEMPT, (unsigned)arg[2], arg[0], arg[1]);
+}
+
+static int in_keys(struct host *h, const uint64_t *arg)
+{
+	uint64_t keys[32];
+	size_t n = 0;
+	int rc = host_pr_keys(h, keys, 32, &n);
+
+	(void)arg;
+	for (size_t i = 0; i < n && !rc; i++)
+		printf("%s%llu", i ? " " : "", (unsigned long long)keys[i]);
+	if (!rc)
+		printf("%s\n", n ? "" : "none");
+	return rc;
+}
+
+static int in_holder(struct host *h, const uint64_t *arg)
+{
+	uint64_t key;
+	unsigned type;
+	int rc = host_pr_holder(h, &key, &type);
+
+	(void)arg;
+	if (!rc && type)
+		printf("%llu type %u\n", (unsigned long long)key, type);
+	else if (!rc)
+		printf("none\n");
+	return rc;
+}
+
+/* Their arguments are numbers. Those that print nothing are answered "ok", a failure is "error"
+ * and why, another's reservation "conflict". */
+static const struct {
+	const char *name;
+	int (*run)(struct host *h, const uint64_t *arg);
+	bool prints;
+} session_commands[] = {
+	{"read", in_read, true},	/* LBA */
+	{"write", in_write, false},	/* LBA BYTE */
+	{"alive", in_alive, false},
+	{"register", in_register, false}, /* KEY */
+	{"reserve", in_reserve, false}, /* KEY TYPE */
+	{"release", in_release, false}, /* KEY TYPE */
+	{"clear", in_clear, false},	/* KEY */
+	{"preempt", in_preempt, false}, /* KEY VICTIM TYPE */
+	{"keys", in_keys, true},
+	{"holder", in_holder, true},
+};
+
+static void session_line(struct host *h, const char *line)
+{
+	long long arg[3] = {0};
+	uint64_t numbers[3];
+	char name[16] = "";
+	int rc = -EINVAL;
+	bool prints = false;
+
+	sscanf(line, "%15s %lli %lli %lli", name, &arg[0], &arg[1], &arg[2]);
+	for (int i = 0; i < 3; i++)
+		numbers[i] = (uint64_t)arg[i];
+	for (size_t i = 0; i < sizeof(session_commands) / sizeof(session_commands[0]); i++)
+		if (!strcmp(session_commands[i].name, name)) {
+			rc = session_commands[i].run(h, numbers);
+			prints = session_commands[i].prints;
+		}
+	if (rc == -EBUSY)
+		printf("conflict\n");
+	else if (rc)
+		printf("error %s sense %06x\n", rc == -EINVAL ? "usage" : host_error(h),
+		       host_sense(h));
+	else if (!prints)
+		printf("ok\n");
+}
+
+static int do_session(struct host *h, char **argv)
+{
+	char line[256];
+
+	(void)argv;
+	printf("ready\n");
+	while (fgets(line, sizeof(line), stdin))
+		session_line(h, line);
+	return 0;
+}
+
 static int do_loop(char **argv)
 {
 	uint64_t n = argv[0] ? number(argv[0]) : 100;
@@ -218,7 +356,7 @@ static const struct {
 	int (*run)(struct host *h, char **argv);
 } commands[] = {
 	{"login", do_login}, {"read", do_read}, {"write", do_write},
-	{"opcodes", do_opcodes}, {"hold", do_hold},
+	{"opcodes", do_opcodes}, {"hold", do_hold}, {"session", do_session},
 };
 
 static int run(char **argv)
@@ -238,7 +376,7 @@ static int run(char **argv)
 		host_close(h);
 		return status;
 	}
-	fprintf(stderr, "host: login, read, write, opcodes, hold or loop, not %s\n", argv[0]);
+	fprintf(stderr, "host: login, read, write, opcodes, hold, session or loop, not %s\n", argv[0]);
 	return 1;
 }
 
