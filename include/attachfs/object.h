@@ -144,6 +144,7 @@ enum volume_status {
 	VOLUME_AVAILABLE = 2,
 	VOLUME_EXTENDING = 3,
 	VOLUME_DELETING = 4,
+	VOLUME_MOVING = 5, /* being made in another pool: see volume_move() */
 };
 
 struct volume {
@@ -153,6 +154,9 @@ struct volume {
 	struct text profile_name, pool_wish, zone_wish, description, group_id;
 	uint64_t profile;	    /* the profile's number, 0 = none */
 	uint64_t multiattach_given; /* it is true because the profile says so */
+	uint64_t touched;	    /* a host was let at it: its bytes may matter */
+	struct text backing;	    /* UUID that backends know it by; empty: its id */
+	uint64_t left;		    /* while it moves: the volume that it was, by number */
 	uint64_t status;     /* enum volume_status */
 	uint64_t pool;	     /* number of the pool it is placed in, 0 = none */
 	uint64_t real_bytes; /* what the backend has made of it */
@@ -433,6 +437,9 @@ enum volume_node {
 	VOLUME_PROFILE,
 	VOLUME_PROFILE_NUMBER,
 	VOLUME_MULTIATTACH_GIVEN,
+	VOLUME_TOUCHED,
+	VOLUME_BACKING,
+	VOLUME_LEFT,
 	VOLUME_NODES
 };
 enum attachment_node {

@@ -54,6 +54,11 @@ static int reserve(struct change *c, union any *object)
 		rc = volume_tally(c->tx, a->o.parent, &t);
 	if (rc)
 		return rc;
+	if (p.volume.volume.status == VOLUME_MOVING)
+		return error_set(c->err, EBUSY,
+				 "volume %s is being made in another pool: wait until it is "
+				 "available",
+				 p.volume.o.name);
 	if (t.total && !p.volume.volume.multiattach)
 		return error_set(c->err, EBUSY,
 				 "volume %s is held by %s and multiattach is false: detach %s "
@@ -201,6 +206,16 @@ int attachment_check(struct change *c, struct attachment *a, uint64_t gone)
 	return check_attach(c, a, gone, &p);
 }
 
+/* From here on its bytes may be somebody's. */
+static int touch_bytes(struct change *c, uint64_t number)
+{
+	union any volume;
+	int rc = change_load(c, number, KIND_VOLUME, &volume);
+
+	volume.volume.touched = 1;
+	return rc ? rc : change_store(c, &volume);
+}
+
 static int attach(struct change *c, struct attachment *a)
 {
 	struct text before = a->host_initiator;
@@ -209,6 +224,8 @@ static int attach(struct change *c, struct attachment *a)
 
 	if (!rc)
 		rc = link_move_initiator(c, a, before);
+	if (!rc && !p.volume.volume.touched)
+		rc = touch_bytes(c, p.volume.o.number);
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
 	if (!rc)

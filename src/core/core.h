@@ -213,6 +213,19 @@ int volume_set_multiattach(struct change *c, union any *now, const union any *be
 int volume_set_profile(struct change *c, union any *now, const union any *before);
 /* Takes over what the profile that is named there says now. */
 int volume_take_profile(struct change *c, union any *volume);
+/* The next generation of the volume is work for the worker, and the request waits for it. */
+int volume_begin_work(struct change *c, struct volume *v, enum volume_status status);
+
+/* move.c: a volume that nobody has used yet is made anew in another pool */
+int volume_move(struct change *c, union any *now, const union any *before);
+/* It is there: what it leaves behind is to be purged. */
+int volume_moved(struct change *c, union any *volume);
+/* It could not be made there, and is what it was. */
+int volume_move_failed(struct change *c, union any *volume);
+/* What it may have left behind goes too. */
+int volume_purge_left(struct change *c, struct volume *v);
+/* The id that its backend knows it by. */
+void volume_backing(const struct volume *v, char ret[UUID_TEXT_SIZE]);
 int volume_set_max_writers(struct change *c, union any *now, const union any *before);
 
 /* attachment.c, attachment_rows.c */

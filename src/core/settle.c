@@ -34,6 +34,8 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 	uint64_t pool = v->pool;
 	int rc;
 
+	if (v->status == VOLUME_MOVING)
+		return o->result ? volume_move_failed(c, object) : volume_moved(c, object);
 	if (!o->result) {
 		v->status = VOLUME_AVAILABLE;
 		v->real_bytes = o->work->volume.size_bytes;
@@ -73,6 +75,8 @@ static int purged(struct change *c, union any *object)
 
 	if (!rc)
 		rc = change_event(c, "purged", SELF(object->o.number), NULL);
+	if (!rc)
+		rc = volume_purge_left(c, &object->volume);
 	return rc ? rc : change_delete(c, object);
 }
 

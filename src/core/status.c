@@ -70,6 +70,7 @@ const char *volume_status_text(const struct volume *v, const struct tally *t)
 	case VOLUME_NEW:
 		return "new";
 	case VOLUME_CREATING:
+	case VOLUME_MOVING:
 		return "creating";
 	case VOLUME_DELETING:
 		return "deleting";

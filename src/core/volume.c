@@ -8,7 +8,7 @@
 static const char *const status_names[] = {
 	[VOLUME_NEW] = "new",		  [VOLUME_CREATING] = "creating",
 	[VOLUME_AVAILABLE] = "available", [VOLUME_EXTENDING] = "extending",
-	[VOLUME_DELETING] = "deleting",
+	[VOLUME_DELETING] = "deleting",	  [VOLUME_MOVING] = "creating",
 };
 
 static uint64_t stored_status(const union any *object)
@@ -16,8 +16,7 @@ static uint64_t stored_status(const union any *object)
 	return object->volume.status;
 }
 
-/* The next generation of the volume is work for the worker, and the request waits for it. */
-static int begin_work(struct change *c, struct volume *v, enum volume_status status)
+int volume_begin_work(struct change *c, struct volume *v, enum volume_status status)
 {
 	union any pool, dock;
 	int rc = pool_get(c->tx, v->pool, &pool, &dock);
@@ -56,7 +55,7 @@ static int create_sized(struct change *c, union any *object)
 	rc = pool_charge(c, pool, (int64_t)v->size_bytes);
 	if (!rc)
 		rc = link_add_pool(c, v);
-	return rc ? rc : begin_work(c, v, VOLUME_CREATING);
+	return rc ? rc : volume_begin_work(c, v, VOLUME_CREATING);
 }
 
 static int grow(struct change *c, struct volume *now, const union any *before)
@@ -81,7 +80,7 @@ static int grow(struct change *c, struct volume *now, const union any *before)
 				 TEXT_ARG(dock.dock.driver), t.holder);
 	now->size_before = before->o.attr[VOLUME_SIZE].raw;
 	rc = pool_charge(c, now->pool, (int64_t)more);
-	return rc ? rc : begin_work(c, now, VOLUME_EXTENDING);
+	return rc ? rc : volume_begin_work(c, now, VOLUME_EXTENDING);
 }
 
 int volume_set_size(struct change *c, union any *now, const union any *before)
@@ -93,6 +92,7 @@ int volume_set_size(struct change *c, union any *now, const union any *before)
 		return create_sized(c, now);
 	case VOLUME_CREATING:
 	case VOLUME_EXTENDING:
+	case VOLUME_MOVING:
 		return wait_again(c, v, &before->volume);
 	case VOLUME_AVAILABLE:
 		if (v->size_bytes == before->volume.size_bytes)
@@ -143,7 +143,7 @@ static int remove_volume(struct change *c, union any *object)
 	if (!rc)
 		rc = link_remove_pool(c, v);
 	if (!rc)
-		rc = begin_work(c, v, VOLUME_DELETING);
+		rc = volume_begin_work(c, v, VOLUME_DELETING);
 	c->intent->wait_object = 0; /* the name is gone at once; the bytes follow */
 	v->o.container = 0;
 	return rc ? rc : change_save(c, object);

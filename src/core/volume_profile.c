@@ -4,14 +4,14 @@
 
 #include "wish.h"
 
-static int check_unattached(struct change *c, const struct volume *v)
+static int check_unattached(struct change *c, const struct volume *v, const char *what)
 {
 	struct tally t;
 	int rc = volume_tally(c->tx, v->o.number, &t);
 
 	if (!rc && t.total)
 		rc = error_set(c->err, EBUSY,
-			       "multiattach cannot change while %s holds the volume: detach it first",
+			       "%s cannot change while %s holds the volume: detach it first", what,
 			       t.holder);
 	return rc;
 }
@@ -35,7 +35,7 @@ static int take_multiattach(struct change *c, union any *object)
 
 	if (rc || (wanted ? v->multiattach : !v->multiattach_given))
 		return rc;
-	rc = check_unattached(c, v);
+	rc = check_unattached(c, v, "multiattach");
 	if (!rc)
 		rc = change_set_raw(c, object, VOLUME_MULTIATTACH, wanted ? "true\n" : NULL);
 	v->multiattach_given = wanted;
@@ -65,7 +65,7 @@ int volume_take_profile(struct change *c, union any *object)
 	return rc ? rc : take_multiattach(c, object);
 }
 
-/* May it stay where it is? */
+/* Is its pool what it asks for now? */
 static int check_pool(struct change *c, const struct volume *v)
 {
 	union any pool, dock;
@@ -76,21 +76,54 @@ static int check_pool(struct change *c, const struct volume *v)
 	if (!rc)
 		rc = wish_of_volume(c->tx, v, &wish);
 	if (!rc && !wish_fits(&wish, &pool.pool, &dock.dock, true, &why, " and "))
-		rc = error_set(c->err, EOPNOTSUPP, "pool %s:%s, where volume %s is: %s",
-			       dock.o.name, pool.o.name, v->o.name, why.data ?: "");
+		rc = error_set(c->err, EOPNOTSUPP, "pool %s:%s, where volume %s is%s: %s",
+			       dock.o.name, pool.o.name, v->o.name,
+			       v->touched ? " and stays, as it has been attached" : "",
+			       why.data ?: "");
 	wish_free(&wish);
 	return rc;
+}
+
+/* It stays where it is if it can, and is made anew elsewhere if nothing is lost by that. */
+static int stay_or_move(struct change *c, union any *now, const union any *before)
+{
+	struct volume *v = &now->volume;
+	int rc = v->pool ? check_pool(c, v) : 0;
+
+	if (rc != -EOPNOTSUPP || v->touched)
+		return rc;
+	rc = check_unattached(c, v, "the pool that it is in");
+	if (!rc && v->status != VOLUME_AVAILABLE)
+		rc = error_set(c->err, EBUSY,
+			       "volume %s has to be made in another pool for that: wait until it is "
+			       "available",
+			       v->o.name);
+	return rc ? rc : volume_move(c, now, before);
+}
+
+/* The write that has made it move waits again when it is repeated. */
+static int wait_again(struct change *c, const struct volume *v, bool same)
+{
+	if (!same)
+		return error_set(c->err, EBUSY,
+				 "volume %s is being made in another pool: wait until it is available",
+				 v->o.name);
+	change_wait(c, v->o.number, v->generation, c->core->conf->attach_timeout_ms);
+	return 0;
 }
 
 int volume_set_profile(struct change *c, union any *now, const union any *before)
 {
 	struct volume *v = &now->volume;
-	int rc = take_profile(c, v);
+	int rc;
 
+	if (v->status == VOLUME_MOVING)
+		return wait_again(c, v, text_equal(v->profile_name, before->volume.profile_name));
+	rc = take_profile(c, v);
 	if (rc || v->profile == before->volume.profile)
 		return rc;
 	rc = take_multiattach(c, now);
-	return rc || !v->pool ? rc : check_pool(c, v);
+	return rc ? rc : stay_or_move(c, now, before);
 }
 
 int volume_set_multiattach(struct change *c, union any *now, const union any *before)
@@ -98,9 +131,11 @@ int volume_set_multiattach(struct change *c, union any *now, const union any *be
 	struct volume *v = &now->volume;
 	int rc;
 
+	if (v->status == VOLUME_MOVING)
+		return wait_again(c, v, v->multiattach == before->volume.multiattach);
 	v->multiattach_given = 0;
 	if (v->multiattach == before->volume.multiattach)
 		return 0;
-	rc = check_unattached(c, v);
-	return rc || !v->multiattach || !v->pool ? rc : check_pool(c, v);
+	rc = check_unattached(c, v, "multiattach");
+	return rc || !v->multiattach ? rc : stay_or_move(c, now, before);
 }

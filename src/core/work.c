@@ -17,7 +17,7 @@ static int fill_volume(struct tx *tx, const struct volume *v, struct work *w)
 	text_copy(w->pool, sizeof(w->pool), text_of(pool.o.name));
 	w->volume.pool = w->pool;
 	w->volume.size_bytes = v->real_bytes;
-	uuid_unparse_lower(v->o.id, w->volume.id);
+	volume_backing(v, w->volume.id);
 	return 0;
 }
 
@@ -27,6 +27,7 @@ static int volume_work(struct tx *tx, const struct volume *v, struct work *w)
 		[VOLUME_CREATING] = WORK_PROVISION,
 		[VOLUME_EXTENDING] = WORK_EXTEND,
 		[VOLUME_DELETING] = WORK_PURGE,
+		[VOLUME_MOVING] = WORK_PROVISION,
 	};
 
 	if (v->status == VOLUME_NEW || v->status == VOLUME_AVAILABLE)
@@ -197,7 +198,7 @@ static int tell_volume(struct volumes *s, const union any *volume)
 
 	if (busy < 0)
 		return busy;
-	uuid_unparse_lower(volume->o.id, id);
+	volume_backing(&volume->volume, id);
 	return s->fn(s->arg, volume->o.number, id,
 		     busy || volume->volume.status != VOLUME_AVAILABLE);
 }

@@ -213,6 +213,7 @@ static void test_multiattach_picks_a_capable_pool(void **state)
 	fixture_expect(f, "volumes/v1/pool", "mem:able\n");
 	fixture_volume(f, "v2", false, NULL, "5G");
 	fixture_expect(f, "volumes/v2/pool", "mem:bare\n");
+	assert_int_equal(fixture_write(f, "volumes/v2/pool", "mem:bare"), 0); /* and nowhere else */
 	assert_int_equal(fixture_write(f, "volumes/v2/multiattach", "true"), -EOPNOTSUPP);
 	fixture_expect(f, "volumes/v2/multiattach", "false\n");
 	fixture_expect(f, "docks/mem/multiattach", "true\n");

@@ -293,7 +293,9 @@ static void test_profile_of_a_placed_volume(void **state)
 	fixture_expect(f, "volumes/v/profile", "");
 	fixture_expect(f, "volumes/v/multiattach", "false\n");
 	fixture_expect_in(fixture_read(f, "volumes/v/last_error"),
-			  "mem:hdd, where volume v is: multiattach is false, wanted <is> True");
+			  "mem:hdd: multiattach is false, wanted <is> True");
+	fixture_expect_in(fixture_read(f, "volumes/v/last_error"),
+			  "mem:ssd: another pool is wanted: hdd");
 	assert_int_equal(fixture_rmdir(f, "profiles/gold"), 0);
 	assert_int_equal(fixture_write(f, "volumes/v/profile", "silver"), 0);
 	fixture_expect(f, "volumes/v/pool", "hdd");
