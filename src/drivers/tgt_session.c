@@ -150,6 +150,8 @@ int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *in
 
 	if (!rc)
 		rc = end_all(call, t, &first, initiator, strangers);
+	if (rc || !remains(t, &first, &first, initiator, strangers))
+		return rc;
 	while (!rc) {
 		rc = list(call, t->tid, &now);
 		if (rc || !remains(t, strangers ? &now : &first, &now, initiator, strangers))
