@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "attachfs/clock.h"
 
@@ -58,6 +59,15 @@ static pid_t process_of(pid_t thread)
 		;
 	fclose(file);
 	return process;
+}
+
+/* In one system call: every LOOKUP of what is new to somebody else asks. */
+static bool is_thread_of(pid_t thread, pid_t process)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", process, thread);
+	return thread == process || !access(path, F_OK);
 }
 
 static struct veil **bucket_of(struct veils *v, uint64_t object)
@@ -150,17 +160,19 @@ void veil_add(struct veils *v, uint64_t object, uint64_t parent, pid_t pid, bool
 static struct veil *lock_and_find(struct veils *v, uint64_t object, pid_t pid)
 {
 	struct veil *veil;
-	pid_t process = pid;
+	pid_t process;
+	bool is;
 
 	pthread_mutex_lock(&v->lock);
 	veil = find(v, object);
-	if (veil && veil->thread != pid) {
-		pthread_mutex_unlock(&v->lock);
-		process = process_of(pid);
-		pthread_mutex_lock(&v->lock);
-		veil = find(v, object);
-	}
-	return veil && (veil->thread == pid || veil->process == process) ? veil : NULL;
+	if (!veil || veil->thread == pid)
+		return veil;
+	process = veil->process;
+	pthread_mutex_unlock(&v->lock);
+	is = is_thread_of(pid, process);
+	pthread_mutex_lock(&v->lock);
+	veil = find(v, object);
+	return veil && is && veil->process == process ? veil : NULL;
 }
 
 bool veil_covers(struct veils *v, uint64_t object)
