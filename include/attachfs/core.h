@@ -127,6 +127,7 @@ struct intent {
 	struct ref subject, dest;
 	char name[NAME_BYTES_MAX + 1], new_name[NAME_BYTES_MAX + 1];
 	bool no_replace;	  /* RENAME */
+	bool by_maker;		  /* MAKE: by the process that is making what it is in */
 	struct text value;	  /* SET, PUT */
 	unsigned inode_fields;	  /* INODE, PUT */
 	struct inode_state inode; /* INODE, PUT; mode also for MAKE */

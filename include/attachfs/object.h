@@ -162,6 +162,7 @@ struct volume {
 	uint64_t real_bytes; /* what the backend has made of it */
 	struct text size_before; /* raw `size` to go back to if growing fails */
 	uint64_t generation;
+	struct text draft_name; /* to go back to if making it fails */
 };
 
 enum attachment_status {
@@ -172,6 +173,7 @@ enum attachment_status {
 	ATTACHMENT_ERROR = 4,
 	ATTACHMENT_FENCING = 5,
 	ATTACHMENT_FENCED = 6,
+	ATTACHMENT_DRAFT = 7, /* it holds nothing; see core/draft.c */
 };
 
 /* What becomes of an attachment once its host is provably out. On disk: append only. */
@@ -201,6 +203,9 @@ struct attachment {
 	struct text fence_raw;	  /* raw `fenced` to show once it is true */
 	uint64_t after_fence;	  /* enum after_fence */
 	struct text successor;	  /* name of the host, AFTER_FAILOVER */
+	struct text draft_name;	  /* to go back to if attaching it fails */
+	uint64_t when_available;  /* it was drafted with its volume: attached when that is there, and
+				   * whoever waits for the volume waits for this too */
 };
 
 struct key {
@@ -254,6 +259,7 @@ enum node_flag {
 	NODE_QUERY = 1 << 5,	/* the backend is asked when it is opened */
 	NODE_FOLLOWS = 1 << 7,	/* computed from all of the object: as new as that */
 	NODE_STREAM = 1 << 6,	/* read by offset, not as one value: events */
+	NODE_ACTS = 1 << 9,	/* writing it makes a backend work: a draft's is written last */
 	NODE_SCOPED = 1 << 8,	/* names of keys may have colons: extra_specs/ */
 };
 
@@ -282,6 +288,8 @@ struct node {
 	/* The rules of writing it: `now` holds the new value, `before` the old. In the
 	 * writer; an error refuses the write. */
 	int (*apply)(struct change *c, union any *now, const union any *before);
+	/* What follows in other objects, once the new value is in the record. */
+	int (*then)(struct change *c, uint64_t object);
 	/* A computed value, with its newline. */
 	int (*render)(struct view *view, const union any *object, struct buf *out);
 	int (*readlink)(struct tx *tx, const union any *object, struct buf *out);
@@ -324,6 +332,7 @@ struct object_head {
 	enum kind kind;
 	uint64_t parent;
 	uint8_t container;
+	bool is_draft; /* by its name */
 	struct inode_state inode;
 	int64_t created, updated;
 };
@@ -440,6 +449,7 @@ enum volume_node {
 	VOLUME_TOUCHED,
 	VOLUME_BACKING,
 	VOLUME_LEFT,
+	VOLUME_DRAFT_NAME,
 	VOLUME_NODES
 };
 enum attachment_node {
@@ -483,6 +493,8 @@ enum attachment_node {
 	ATTACHMENT_AFTER_FENCE,
 	ATTACHMENT_FENCED_BY,
 	ATTACHMENT_SUCCESSOR,
+	ATTACHMENT_DRAFT_NAME,
+	ATTACHMENT_WHEN_AVAILABLE,
 	ATTACHMENT_NODES
 };
 enum key_node { KEY_VALUE = 2 };

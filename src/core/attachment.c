@@ -11,7 +11,7 @@ const char *const attachment_status_names[] = {
 	[ATTACHMENT_RESERVED] = "reserved",   [ATTACHMENT_ATTACHING] = "attaching",
 	[ATTACHMENT_ATTACHED] = "attached",   [ATTACHMENT_DETACHING] = "detaching",
 	[ATTACHMENT_ERROR] = "error",	      [ATTACHMENT_FENCING] = "fencing",
-	[ATTACHMENT_FENCED] = "fenced",
+	[ATTACHMENT_FENCED] = "fenced",	      [ATTACHMENT_DRAFT] = "draft",
 };
 
 static uint64_t status_of(const union any *object)
@@ -22,7 +22,8 @@ static uint64_t status_of(const union any *object)
 /* Is nothing exported to it, provably? */
 bool attachment_is_out(const struct attachment *a)
 {
-	return a->status == ATTACHMENT_RESERVED || a->status == ATTACHMENT_FENCED;
+	return a->status == ATTACHMENT_RESERVED || a->status == ATTACHMENT_FENCED ||
+	       a->status == ATTACHMENT_DRAFT;
 }
 
 /* The volume, its pool and its dock. */
@@ -112,7 +113,7 @@ static int look_at_sibling(void *arg, uint64_t number, struct text name)
 	if (number == s->self->o.number || number == s->gone)
 		return 0;
 	rc = object_get_kind(s->c->tx, number, KIND_ATTACHMENT, &a);
-	if (rc || attachment_is_out(&a.attachment))
+	if (rc || (attachment_is_out(&a.attachment) && !a.attachment.when_available))
 		return rc;
 	if (text_equal(a.attachment.host_initiator, s->self->host_initiator))
 		text_copy(s->same_initiator, sizeof(s->same_initiator), name);
@@ -169,6 +170,7 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	if (rc)
 		return rc;
 	a->after_fence = AFTER_STAY;
+	a->draft_name = TEXT_NONE; /* of another attempt */
 	a->status = status;
 	a->generation++;
 	/*
@@ -190,7 +192,8 @@ static int check_attach(struct change *c, struct attachment *a, uint64_t gone, s
 	if (rc)
 		return rc;
 	status = p->volume.volume.status;
-	if (status != VOLUME_AVAILABLE && status != VOLUME_EXTENDING)
+	if (status != VOLUME_AVAILABLE && status != VOLUME_EXTENDING &&
+	    !(c->drafts && status == VOLUME_CREATING))
 		return error_set(c->err, EBUSY, "volume %s is not available yet",
 				 p->volume.o.name);
 	rc = find_initiator(c, a);
@@ -216,7 +219,7 @@ static int touch_bytes(struct change *c, uint64_t number)
 	return rc ? rc : change_store(c, &volume);
 }
 
-static int attach(struct change *c, struct attachment *a)
+int attachment_attach(struct change *c, struct attachment *a)
 {
 	struct text before = a->host_initiator;
 	struct place p;
@@ -226,6 +229,10 @@ static int attach(struct change *c, struct attachment *a)
 		rc = link_move_initiator(c, a, before);
 	if (!rc && !p.volume.volume.touched)
 		rc = touch_bytes(c, p.volume.o.number);
+	if (!rc && p.volume.volume.status == VOLUME_CREATING) {
+		a->when_available = 1;
+		return 0;
+	}
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
 	if (!rc)
@@ -254,7 +261,9 @@ int attachment_set_mode(struct change *c, union any *now, const union any *befor
 	switch ((enum attachment_status)a->status) {
 	case ATTACHMENT_RESERVED:
 	case ATTACHMENT_ERROR:
-		return attach(c, a);
+		return attachment_attach(c, a);
+	case ATTACHMENT_DRAFT: /* whose rules are not asked yet */
+		return 0;
 	case ATTACHMENT_ATTACHED:
 		return a->mode == before->attachment.mode ? 0 : switch_mode(c, a, before);
 	case ATTACHMENT_ATTACHING:
@@ -299,15 +308,18 @@ static int detach(struct change *c, union any *object)
 	struct place p;
 	int rc;
 
+	if (a->status == ATTACHMENT_DRAFT)
+		return change_delete(c, object);
 	if (attachment_is_out(a))
 		return attachment_detached(c, object);
 	if (a->status == ATTACHMENT_DETACHING || a->status == ATTACHMENT_FENCING) {
 		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
-		if (a->status == ATTACHMENT_DETACHING)
+		if (a->status == ATTACHMENT_DETACHING && !a->draft_name.n)
 			return 0;
 		if (a->after_fence == AFTER_FAILOVER)
 			return error_set(c->err, EBUSY, "%s fails over to %.*s: wait", a->o.name,
 					 TEXT_ARG(a->successor));
+		a->draft_name = TEXT_NONE;
 		a->after_fence = AFTER_REMOVE;
 		return change_save(c, object);
 	}

@@ -138,7 +138,8 @@ static int render_initiator(struct view *view, const union any *object, struct b
 	char name[ISCSI_NAME_MAX + 1];
 	union any host;
 
-	if (object->attachment.status != ATTACHMENT_RESERVED)
+	if (object->attachment.status != ATTACHMENT_RESERVED &&
+	    object->attachment.status != ATTACHMENT_DRAFT)
 		return add_line(object->attachment.host_initiator, out);
 	if (!get_host(view, object, &host))
 		return 0;
@@ -154,7 +155,7 @@ static int render_initiator(struct view *view, const union any *object, struct b
 const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_MODE] = {.name = "mode",
 			     .type = NODE_ATTR,
-			     .flags = NODE_SETTABLE | NODE_REPEAT,
+			     .flags = NODE_SETTABLE | NODE_REPEAT | NODE_ACTS,
 			     .value = &value_mode,
 			     FIELD(mode),
 			     .initial = ACCESS_RW,
@@ -211,7 +212,7 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 			       .type = NODE_ATTR,
 			       STORED(status, value_number),
 			       .render = render_status,
-			       .help = "reserved, attaching, attached, detaching, error, fencing "
+			       .help = "draft, reserved, attaching, attached, detaching, error, fencing "
 				       "or fenced"},
 	[ATTACHMENT_EFFECTIVE_MODE] = {.name = "effective_mode",
 				       .type = NODE_ATTR,
@@ -328,6 +329,12 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_SUCCESSOR] = {.name = "successor",
 				  .type = NODE_FIELD,
 				  STORED(successor, value_line)},
+	[ATTACHMENT_DRAFT_NAME] = {.name = "draft_name",
+				   .type = NODE_FIELD,
+				   STORED(draft_name, value_line)},
+	[ATTACHMENT_WHEN_AVAILABLE] = {.name = "when_available",
+				       .type = NODE_FIELD,
+				       STORED(when_available, value_number)},
 	[ATTACHMENT_LINK_FLAT] = {.name = "link_flat",
 				  .type = NODE_LINK,
 				  .readlink = link_readlink_attachment},

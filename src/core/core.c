@@ -176,16 +176,19 @@ static int apply_make(struct change *c, struct intent *i)
 {
 	const struct node *node;
 	union any object;
+	bool draft = false;
 	int rc = writable_container(c, i->subject, &node);
 
 	if (rc)
 		return rc;
-	rc = check_name(node, i->name, c->err);
+	rc = draft_check_name(node, i->name, c->err);
 	if (!rc)
 		rc = check_room(c, i->subject, node);
 	if (!rc)
 		rc = change_new(c, node->child, i->subject, i->name, i->inode.mode, &object);
-	if (!rc && kinds[node->child]->create)
+	if (!rc)
+		rc = draft_begin(c, i, &object, &draft);
+	if (!rc && !draft && kinds[node->child]->create)
 		rc = kinds[node->child]->create(c, &object);
 	if (!rc)
 		rc = change_add(c, &object);
@@ -258,28 +261,35 @@ static int apply_rename(struct change *c, struct intent *i)
 {
 	const struct node *node;
 	union any object;
+	bool draft;
 	int rc = writable_container(c, i->subject, &node);
 
 	if (!rc)
 		rc = change_find(c, i->subject, text_of(i->name), node->child, &object);
-	if (!rc)
-		rc = check_name(node, i->new_name, c->err);
 	if (rc)
 		return rc;
-	if (kinds[node->child]->move)
+	draft = object_is_draft(&object);
+	rc = draft ? draft_check_name(node, i->new_name, c->err)
+		   : check_name(node, i->new_name, c->err);
+	if (rc)
+		return rc;
+	if (!draft && kinds[node->child]->move)
 		return kinds[node->child]->move(c, i, &object);
 	if (i->subject.object != i->dest.object || i->subject.node != i->dest.node)
 		return error_set(c->err, EINVAL, "%s %s stays in its own directory",
 				 kinds[node->child]->name, object.o.name);
 	if (!strcmp(i->name, i->new_name))
 		return 0;
-	if (!kinds[node->child]->rename)
+	if (!draft && !kinds[node->child]->rename)
 		return error_set(c->err, EPERM, "%s %s cannot be renamed",
 				 kinds[node->child]->name, object.o.name);
 	rc = replace_key(c, i, node);
 	if (!rc)
 		rc = change_event(c, "rename", SELF(object.o.number), i->new_name);
-	return rc ? rc : kinds[node->child]->rename(c, &object, i->new_name);
+	if (rc)
+		return rc;
+	return draft ? draft_rename(c, &object, i->new_name)
+		     : kinds[node->child]->rename(c, &object, i->new_name);
 }
 
 /* What is being purged has no place in the tree: only who held it open still knows it. */

@@ -40,6 +40,7 @@ struct change {
 	struct intent *intent; /* collects notes, waits and errors; never NULL */
 	struct error *err;
 	int64_t now;
+	bool drafts; /* attachments are drafted with their volume */
 	struct copy *copies;
 };
 
@@ -104,7 +105,30 @@ void core_kick_all(struct core *core, struct kicked *kicks, size_t n);
 bool core_kick(struct core *core, uint64_t dock, uint64_t volume, enum kick what);
 bool core_is_worked(struct core *core);
 
+/* draft.c */
+struct draft_progress {
+	struct tx *tx;
+	bool busy;	  /* an attachment that was drafted with the volume is not settled yet */
+	struct error err; /* of the first that failed */
+};
+bool object_is_draft(const union any *object);
+/* As check_name(), but may begin with a dot. */
+int draft_check_name(const struct node *container, const char *name, struct error *err);
+/* Says whether a new object is a draft, and makes it one. */
+int draft_begin(struct change *c, const struct intent *i, union any *object, bool *ret);
+int draft_rename(struct change *c, union any *object, const char *name);
+/* The volume is being created: so are the attachments that were drafted with it. */
+int draft_attachments(struct change *c, uint64_t volume);
+/* It is there: they are attached. */
+int draft_volume_available(struct change *c, uint64_t volume);
+/* It could not be created, and is a draft again; `object` is to be saved. */
+int draft_again_volume(struct change *c, union any *object);
+int draft_again_attachment(struct change *c, union any *object);
+int draft_progress(struct tx *tx, uint64_t volume, struct draft_progress *ret);
+
 /* set.c */
+/* Checks and takes over a value, and applies the rules of writing it; nothing is saved. */
+int set_value(struct change *c, union any *now, uint8_t node, struct text raw);
 int set_attribute(struct change *c, struct ref ref, struct text value);
 int set_inode(struct change *c, struct ref ref, unsigned fields, const struct inode_state *inode);
 
@@ -140,6 +164,7 @@ void observed_sessions(struct core *core, uint64_t attachment, struct buf *out);
 
 /* status.c: what is computed from a volume's attachments */
 struct tally {
+	unsigned drafts; /* they count nowhere else */
 	unsigned total, reserved, attaching, attached, detaching, error;
 	unsigned writers; /* rw, and more than reserved */
 	char holder[NAME_BYTES_MAX + 1]; /* the first one, for messages */
@@ -232,6 +257,7 @@ int volume_set_max_writers(struct change *c, union any *now, const union any *be
 extern const char *const attachment_status_names[];
 extern const struct node attachment_nodes[ATTACHMENT_NODES];
 int attachment_set_mode(struct change *c, union any *now, const union any *before);
+int attachment_attach(struct change *c, struct attachment *a);
 int attachment_detached(struct change *c, union any *attachment);
 bool attachment_is_out(const struct attachment *a);
 /* May it be attached, if attachment `gone` (0 = none) were not there? Nothing is stored. */

@@ -54,6 +54,7 @@ static int check_existing(struct change *c, const struct attachment *a, struct a
 				 attachment_status_names[b->status]);
 	case ATTACHMENT_ATTACHING:
 	case ATTACHMENT_DETACHING:
+	case ATTACHMENT_DRAFT: /* of a volume on which nothing is attached */
 		break;
 	}
 	return error_set(c->err, EBUSY, "%s is %s: wait until it is done", b->o.name,

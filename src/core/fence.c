@@ -28,6 +28,8 @@ static int fence(struct change *c, union any *now, const union any *before)
 	case ATTACHMENT_FENCED:
 		a->fence_own = 1;
 		return 0;
+	case ATTACHMENT_DRAFT: /* whose rules are not asked yet */
+		return 0;
 	case ATTACHMENT_FENCING:
 		hold_back(now, before);
 		change_wait(c, a->o.number, a->generation, ms);

@@ -313,6 +313,7 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
 	if (!decode_head(&record, &head))
 		return -EIO;
 	*ret = (struct object_head){
+		.is_draft = head.name_length && record.n && record.p[0] == '.',
 		.kind = head.kind,
 		.parent = le64toh(head.parent),
 		.container = head.container,

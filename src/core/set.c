@@ -65,13 +65,35 @@ static int refuse_state(const struct change *c, const struct node *node, const u
 			 ops->name, ops->status_names[ops->status(object)]);
 }
 
+int set_value(struct change *c, union any *now, uint8_t number, struct text raw)
+{
+	const struct node *node = node_of(now->o.kind, number);
+	struct text value = text_trim(raw);
+	const union any before = *now;
+	bool draft = object_is_draft(now);
+	int rc = check_value(c, node, raw);
+
+	if (!rc && !draft && !may_be_set(node, now) &&
+	    !is_shown(c, (struct ref){now->o.number, number}, value))
+		rc = refuse_state(c, node, now);
+	if (!rc)
+		rc = parse_value(c, node, value, now);
+	if (rc)
+		return rc;
+	now->o.attr[number].raw = raw;
+	now->o.attr[number].flags |= ATTR_HAS_RAW;
+	now->o.last_error = TEXT_NONE;
+	return node->apply && !draft ? node->apply(c, now, &before) : 0;
+}
+
 int set_attribute(struct change *c, struct ref ref, struct text raw)
 {
-	union any now, before;
+	union any now;
 	struct object_head head;
 	const struct node *node;
-	struct attr_state *a;
+	const struct attr_state *a;
 	struct text value = text_trim(raw);
+	BUF_AUTO(detail);
 	bool same;
 	int rc = object_get_head(c->tx, ref.object, &head);
 
@@ -83,34 +105,20 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	rc = change_load(c, ref.object, head.kind, &now);
 	if (rc)
 		return rc;
-	rc = check_value(c, node, raw);
 	a = &now.o.attr[ref.node];
 	same = a->flags & ATTR_HAS_RAW && text_equal(a->raw, raw);
-	if (!rc && same && !(node->flags & NODE_REPEAT))
+	if (same && !(node->flags & NODE_REPEAT))
 		return 0;
-	if (!rc && !may_be_set(node, &now) && !is_shown(c, ref, value))
-		rc = refuse_state(c, node, &now);
-	before = now;
-	if (!rc)
-		rc = parse_value(c, node, value, &now);
-	if (rc)
-		return rc;
 	if (!same)
 		change_touch(c, &now, ref.node);
-	a->raw = raw;
-	a->flags |= ATTR_HAS_RAW;
-	now.o.last_error = TEXT_NONE;
-	rc = node->apply ? node->apply(c, &now, &before) : 0;
+	rc = set_value(c, &now, ref.node, raw);
 	if (rc || (same && !c->intent->n_kicks))
 		return rc;
 	rc = change_save(c, &now);
-	if (!rc) {
-		BUF_AUTO(detail);
-
-		buf_text(&detail, text_is_line(value) ? value : TEXT_NONE);
-		rc = change_event(c, "set", ref, detail.len < 256 ? detail.data : NULL);
-	}
-	return rc;
+	if (!rc && node->then)
+		rc = node->then(c, ref.object);
+	buf_text(&detail, text_is_line(value) ? value : TEXT_NONE);
+	return rc ? rc : change_event(c, "set", ref, detail.len < 256 ? detail.data : NULL);
 }
 
 void inode_take(struct inode_state *to, unsigned fields, const struct inode_state *from)

@@ -11,6 +11,7 @@ struct outcome {
 	const struct backend_connection *connection;
 	enum access_mode seen;
 	const struct error *err;
+	bool with_volume; /* an attachment that was drafted with its volume */
 	bool stale; /* the object has moved on: nothing was done */
 	uint64_t host; /* the one that it was fenced with, 0 = none */
 	struct failover failover;
@@ -39,6 +40,7 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 	if (!o->result) {
 		v->status = VOLUME_AVAILABLE;
 		v->real_bytes = o->work->volume.size_bytes;
+		v->draft_name = TEXT_NONE;
 		change_touch(c, object, VOLUME_SIZE_BYTES);
 		return change_event(c, "created", SELF(v->o.number), NULL);
 	}
@@ -48,7 +50,9 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 		rc = pool_charge(c, pool, -(int64_t)v->size_bytes);
 	v->status = VOLUME_NEW;
 	v->pool = 0;
-	return rc ? rc : change_set_raw(c, object, VOLUME_SIZE, NULL);
+	if (!rc && !v->draft_name.n)
+		rc = change_set_raw(c, object, VOLUME_SIZE, NULL);
+	return rc ? rc : draft_again_volume(c, object);
 }
 
 static int extended(struct change *c, const struct outcome *o, union any *object)
@@ -100,7 +104,11 @@ static int settle_volume(struct change *c, struct outcome *o)
 	if (!rc)
 		rc = o->work->type == WORK_EXTEND ? extended(c, o, &object)
 						  : provisioned(c, o, &object);
-	return rc ? rc : change_save(c, &object);
+	if (!rc)
+		rc = change_save(c, &object);
+	return rc || o->result || o->work->type != WORK_PROVISION
+		       ? rc
+		       : draft_volume_available(c, object.o.number);
 }
 
 /* ---- attachments ---- */
@@ -147,11 +155,20 @@ static int stays_attached(struct change *c, union any *object)
 	return change_set_raw(c, object, ATTACHMENT_MODE, before.n ? before.p : NULL);
 }
 
+/* A draft that cannot be attached is one again, as soon as it is provably not exported. */
+static int withdraw_draft(struct change *c, const struct outcome *o, struct attachment *a)
+{
+	a->status = ATTACHMENT_DETACHING;
+	a->generation++;
+	return change_unsettled(c, o->work->dock, a->o.parent, a->o.number);
+}
+
 static int attached(struct change *c, const struct outcome *o, union any *object)
 {
 	struct attachment *a = &object->attachment;
 
 	if (!o->result) {
+		a->draft_name = TEXT_NONE;
 		a->mode_before = TEXT_NONE;
 		a->status = ATTACHMENT_ATTACHED;
 		a->effective_mode = o->seen;
@@ -165,7 +182,7 @@ static int attached(struct change *c, const struct outcome *o, union any *object
 	a->mode_before = TEXT_NONE;
 	a->status = ATTACHMENT_ERROR;
 	drop_target(a);
-	return 0;
+	return a->draft_name.n ? withdraw_draft(c, o, a) : 0;
 }
 
 static int settle_attachment(struct change *c, struct outcome *o)
@@ -176,7 +193,9 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	o->stale = rc == -ENOENT || (!rc && object.attachment.generation != o->work->generation);
 	if (rc || o->stale)
 		return o->stale ? 0 : rc;
-	change_set_error(c, &object, why(o));
+	/* What a draft could not become is still to be read when it is one again. */
+	if (o->result || o->work->type != WORK_DETACH)
+		change_set_error(c, &object, why(o));
 	if (o->result)
 		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
 	if (!rc)
@@ -187,13 +206,17 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	if (rc)
 		return rc;
 	o->host = object.attachment.fenced_by;
+	o->with_volume = object.attachment.when_available;
+	object.attachment.when_available = 0;
 	if (o->work->type == WORK_FENCE) /* which does not fail: it goes on */
 		return o->result ? -EINVAL : attachment_fenced(c, &object, &o->failover);
 	if (o->work->type == WORK_ATTACH) {
 		rc = attached(c, o, &object);
 	} else if (!o->result) {
 		rc = change_event(c, "detached", SELF(object.o.number), NULL);
-		return rc ? rc : attachment_detached(c, &object);
+		return rc			      ? rc
+		       : object.attachment.draft_name.n ? draft_again_attachment(c, &object)
+						      : attachment_detached(c, &object);
 	} else {
 		rc = stays_attached(c, &object);
 	}
@@ -232,16 +255,40 @@ static void answer_host(struct core *core, uint64_t number, int result, const st
 		waiters_settled(core, number, host.host.generation, result, err);
 }
 
+/* Whoever made a volume with drafts of attachments in it waits for all of them. */
+static void answer_volume(const struct outcome *o)
+{
+	const struct work *w = o->work;
+	struct draft_progress p;
+	union any volume;
+	struct tx tx;
+	int rc = store_read_begin(o->core->store, &tx);
+
+	if (rc)
+		return;
+	rc = object_get_kind(&tx, w->volume_number, KIND_VOLUME, &volume);
+	if (!rc)
+		rc = draft_progress(&tx, w->volume_number, &p);
+	store_read_end(&tx);
+	if (!rc && !p.busy)
+		waiters_settled(o->core, w->volume_number, volume.volume.generation, -p.err.code,
+				&p.err);
+}
+
 /* In the writer: one thread less to be woken before the user is. */
 static void answer_waiters(void *arg)
 {
 	const struct outcome *o = arg;
+	bool whole = o->with_volume || (o->work->type == WORK_PROVISION && !o->result);
 
 	if (o->stale)
 		return;
 	if (o->work->type == WORK_FENCE)
 		waiters_follow(o->core, o->work->object, o->work->generation, &o->failover);
-	waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
+	if (whole)
+		answer_volume(o);
+	if (!whole || o->with_volume)
+		waiters_settled(o->core, o->work->object, o->work->generation, o->result, o->err);
 	if (o->host)
 		answer_host(o->core, o->host, 0, NULL);
 }

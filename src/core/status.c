@@ -16,11 +16,16 @@ static int tally_one(void *arg, uint64_t number, struct text name)
 
 	if (rc)
 		return rc;
+	if (a.attachment.status == ATTACHMENT_DRAFT) {
+		sum->drafts++;
+		return 0;
+	}
 	if (!sum->total++)
 		text_copy(sum->holder, sizeof(sum->holder), name);
 	switch ((enum attachment_status)a.attachment.status) {
 	case ATTACHMENT_RESERVED:
 	case ATTACHMENT_FENCED:
+	case ATTACHMENT_DRAFT:
 		sum->reserved++;
 		return 0;
 	case ATTACHMENT_ATTACHING:
@@ -68,7 +73,7 @@ const char *volume_status_text(const struct volume *v, const struct tally *t)
 {
 	switch ((enum volume_status)v->status) {
 	case VOLUME_NEW:
-		return "new";
+		return v->o.name[0] == '.' ? "draft" : "new";
 	case VOLUME_CREATING:
 	case VOLUME_MOVING:
 		return "creating";

@@ -139,7 +139,7 @@ static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 		.type = NODE_IS_DIR,
 		.inode = head.inode,
 		.ctime = head.updated,
-		.is_fleeting = head.kind == KIND_ATTACHMENT,
+		.is_fleeting = head.kind == KIND_ATTACHMENT || head.is_draft,
 	};
 	return 0;
 }

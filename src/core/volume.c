@@ -130,6 +130,9 @@ static int remove_volume(struct change *c, union any *object)
 	if (t.total)
 		return error_set(c->err, EBUSY, "volume %s has %u attachment(s), %s among them: "
 				 "detach first", v->o.name, t.total, t.holder);
+	if (t.drafts)
+		return error_set(c->err, EBUSY, "volume %s has %u draft(s) of attachments: remove "
+				 "them first", v->o.name, t.drafts);
 	if (v->is_protected)
 		return error_set(c->err, EPERM, "volume %s is protected: echo 0 > protected first",
 				 v->o.name);

@@ -58,10 +58,11 @@ static int render_tenant(struct view *view, const union any *object, struct buf 
 const struct node volume_nodes[VOLUME_NODES] = {
 	[VOLUME_SIZE] = {.name = "size",
 			 .type = NODE_ATTR,
-			 .flags = NODE_SETTABLE | NODE_REPEAT,
+			 .flags = NODE_SETTABLE | NODE_REPEAT | NODE_ACTS,
 			 .value = &value_size,
 			 FIELD(size_bytes),
 			 .apply = volume_set_size,
+			 .then = draft_attachments,
 			 .help = "writing it provisions the volume; later it may grow"},
 	[VOLUME_MULTIATTACH] = {.name = "multiattach",
 				.type = NODE_ATTR,
@@ -133,7 +134,7 @@ const struct node volume_nodes[VOLUME_NODES] = {
 	[VOLUME_STATUS] = {.name = "status",
 			   .type = NODE_ATTR,
 			   .render = volume_render_status,
-			   .help = "new, creating, available, extending; with attachments in-use, "
+			   .help = "draft, new, creating, available, extending; with attachments in-use, "
 				   "attaching, detaching or reserved"},
 	[VOLUME_ATTACH_STATUS] = {.name = "attach_status",
 				  .type = NODE_ATTR,
@@ -188,6 +189,11 @@ const struct node volume_nodes[VOLUME_NODES] = {
 				.flags = NODE_STORED,
 				.value = &value_line,
 				FIELD(size_before)},
+	[VOLUME_DRAFT_NAME] = {.name = "draft_name",
+			       .type = NODE_FIELD,
+			       .flags = NODE_STORED,
+			       .value = &value_line,
+			       FIELD(draft_name)},
 	[VOLUME_GENERATION] = {.name = "generation",
 			       .type = NODE_FIELD,
 			       .flags = NODE_STORED,

@@ -53,6 +53,7 @@ static void make_node(fuse_req_t req, const struct place *p, mode_t mode,
 	if (!r)
 		return;
 	r->intent.inode.mode = masked(req, mode);
+	r->intent.by_maker = veil_is_maker(r->fs->veils, p->dir.object, r->intent.caller.pid);
 	r->copies = (mode & 0777) != 0777;
 	veil_made(r->fs->veils, (struct ref){p->dir.object, 0}, r->intent.caller.pid, false);
 	if (fi)

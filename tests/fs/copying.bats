@@ -75,6 +75,70 @@ copied() {
 	fi
 }
 
+# The order of a directory on disk is its file system's, so the likely ones are made here.
+archive() { # NAME…: the volume's tree in this order
+	tar -C "$tree" --no-recursion -cf "$dir/tree.tar" volumes/v "${@/#/volumes/v/}"
+}
+
+with_attachments() {
+	mkdir -p "$tree/volumes/v/attachments/h1/metadata" "$tree/volumes/v/attachments/h2"
+	put rw "$tree/volumes/v/attachments/h1/mode"
+	put blue "$tree/volumes/v/attachments/h1/metadata/colour"
+	put ro "$tree/volumes/v/attachments/h2/mode"
+}
+
+is_attached() {
+	value_is in-use "$mnt/volumes/v/status"
+	value_is rw "$mnt/volumes/v/attachments/h1/effective_mode"
+	value_is ro "$mnt/volumes/v/attachments/h2/effective_mode"
+	value_is blue "$mnt/volumes/v/attachments/h1/metadata/colour"
+	[ "$(ls "$mnt/attachments" | xargs)" = "v@h1 v@h2" ]
+	rm -r "$mnt/volumes/v"
+}
+
+@test "a tree with attachments in it: cp, git and rsync" {
+	with_attachments
+	cp -r "$tree/volumes/v" "$mnt/volumes/"
+	is_attached
+	cp -a "$tree/volumes/v" "$mnt/volumes/"
+	is_attached
+	rsync -a "$tree/volumes" "$mnt/"
+	is_attached
+	rsync -a --delay-updates "$tree/volumes" "$mnt/"
+	is_attached
+	git -C "$tree" init -q && git -C "$tree" add -A
+	git -C "$tree" --work-tree="$mnt" checkout-index -a
+	is_attached
+	rm -r "$mnt/hosts/n"
+}
+
+@test "a tree with attachments in it: whatever comes first" {
+	with_attachments
+	local attached=(attachments attachments/h1 attachments/h1/mode attachments/h1/metadata
+		attachments/h1/metadata/colour attachments/h2 attachments/h2/mode)
+	archive size multiattach description "${attached[@]}"
+	tar -C "$mnt" -xf "$dir/tree.tar"
+	is_attached
+	archive multiattach "${attached[@]}" size description
+	tar -C "$mnt" -xf "$dir/tree.tar"
+	is_attached
+	archive "${attached[@]}" multiattach description size
+	tar -C "$mnt" -xf "$dir/tree.tar"
+	is_attached
+	archive "${attached[@]}" size multiattach
+	# it is single-attach when its size is written, and then there are two of them
+	refused EBUSY tar -C "$mnt" -xf "$dir/tree.tar"
+	grep -q 'multiattach is false' "$mnt/events"
+	tar -C "$mnt" -xf "$dir/tree.tar"
+	is_attached
+}
+
+@test "nobody but the maker attaches a volume that is not there yet" {
+	mkdir "$mnt/volumes/v"
+	refused EBUSY mkdir "$mnt/volumes/v/attachments/h1"
+	explained "$mnt/volumes/v" "write its size first"
+}
+
 @test "the maker sees nothing that it has not made; everybody else sees the defaults" {
 	"$python" - "$mnt/volumes/v" <<-'END'
 		import errno, os, subprocess, sys, threading
