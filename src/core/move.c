@@ -79,7 +79,7 @@ int volume_move(struct change *c, union any *now, const union any *before)
 	if (!rc)
 		rc = enter(c, v, pool);
 	if (!rc)
-		rc = pool_charge(c, pool, (int64_t)v->size_bytes);
+		rc = pool_charge(c, v, v->size_bytes);
 	if (rc)
 		return rc;
 	uuid_generate_random(id);
@@ -147,7 +147,7 @@ int volume_move_failed(struct change *c, union any *object)
 	int rc = change_load(c, v->left, KIND_VOLUME, &left);
 
 	if (!rc)
-		rc = pool_charge(c, failed, -(int64_t)v->size_bytes);
+		rc = pool_discharge(c, failed, v->size_bytes);
 	if (!rc)
 		rc = enter(c, v, left.volume.pool);
 	if (!rc)

@@ -27,6 +27,11 @@ bool pool_matches(struct text wish, const char *dock, const char *pool)
 	       text_is((struct text){colon + 1, wish.n - of_dock.n - 1}, pool);
 }
 
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
 int pool_room(struct core *core, const struct pool *p, uint64_t *ret, uint64_t *ret_limit)
 {
 	struct pool_usage usage = {0};
@@ -41,20 +46,54 @@ int pool_room(struct core *core, const struct pool *p, uint64_t *ret, uint64_t *
 	if (p->thin)
 		limit = (uint64_t)((double)usable * (double)p->over_subscription / 1000.0);
 	*ret_limit = limit;
-	*ret = limit > p->provisioned ? limit - p->provisioned : 0;
-	if (!p->thin && *ret > usage.free)
-		*ret = usage.free;
+	*ret = minus(limit, p->provisioned);
+	if (!p->thin && *ret > minus(usage.free, p->pending))
+		*ret = minus(usage.free, p->pending);
 	return 0;
 }
 
-int pool_charge(struct change *c, uint64_t number, int64_t bytes)
+/*
+ * A thick pool's backend tells what is free, but the volumes that it is about to make are not
+ * in that number yet; they are pending until it was asked again (worker/effects.c).
+ */
+int pool_charge(struct change *c, struct volume *v, uint64_t bytes)
+{
+	union any pool;
+	int rc = change_load(c, v->pool, KIND_POOL, &pool);
+
+	if (rc)
+		return rc;
+	pool.pool.provisioned += bytes;
+	if (!pool.pool.thin) {
+		pool.pool.pending += bytes;
+		v->pending += bytes;
+	}
+	return change_store(c, &pool);
+}
+
+int pool_arrived(struct change *c, struct volume *v)
+{
+	union any pool;
+	int rc;
+
+	if (!v->pending)
+		return 0;
+	rc = change_load(c, v->pool, KIND_POOL, &pool);
+	if (rc)
+		return rc;
+	pool.pool.pending = minus(pool.pool.pending, v->pending);
+	v->pending = 0;
+	return change_store(c, &pool);
+}
+
+int pool_discharge(struct change *c, uint64_t number, uint64_t bytes)
 {
 	union any pool;
 	int rc = change_load(c, number, KIND_POOL, &pool);
 
 	if (rc)
 		return rc;
-	pool.pool.provisioned += (uint64_t)bytes;
+	pool.pool.provisioned = minus(pool.pool.provisioned, bytes);
 	return change_store(c, &pool);
 }
 

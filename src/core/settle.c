@@ -47,7 +47,7 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 	/* As if size had not been written: it is new again, and in no pool. */
 	rc = link_remove_pool(c, v);
 	if (!rc)
-		rc = pool_charge(c, pool, -(int64_t)v->size_bytes);
+		rc = pool_discharge(c, pool, v->size_bytes);
 	v->status = VOLUME_NEW;
 	v->pool = 0;
 	if (!rc && !v->draft_name.n)
@@ -70,12 +70,12 @@ static int extended(struct change *c, const struct outcome *o, union any *object
 	}
 	rc = change_set_raw(c, object, VOLUME_SIZE, change_keep(c, v->size_before).p);
 	v->size_before = TEXT_NONE;
-	return rc ? rc : pool_charge(c, v->pool, -(int64_t)(wanted - v->size_bytes));
+	return rc ? rc : pool_discharge(c, v->pool, wanted - v->size_bytes);
 }
 
 static int purged(struct change *c, union any *object)
 {
-	int rc = pool_charge(c, object->volume.pool, -(int64_t)object->volume.size_bytes);
+	int rc = pool_discharge(c, object->volume.pool, object->volume.size_bytes);
 
 	if (!rc)
 		rc = change_event(c, "purged", SELF(object->o.number), NULL);
@@ -93,6 +93,8 @@ static int settle_volume(struct change *c, struct outcome *o)
 	if (rc || o->stale)
 		return o->stale ? 0 : rc;
 	rc = settled(c, o->work);
+	if (!rc)
+		rc = pool_arrived(c, &object.volume);
 	if (rc)
 		return rc;
 	change_touch(c, &object, VOLUME_STATUS);

@@ -217,6 +217,7 @@ static void init_dock(struct worker *w, size_t i)
 	d->driver = driver_find(d->conf->driver);
 	d->last = &d->first;
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->usage_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&d->wake, &attr);
@@ -309,6 +310,7 @@ static void stop_dock(struct dock_worker *d)
 		}
 	pthread_cond_destroy(&d->tick);
 	pthread_cond_destroy(&d->wake);
+	pthread_mutex_destroy(&d->usage_lock);
 	pthread_mutex_destroy(&d->lock);
 }
 

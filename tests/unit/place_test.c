@@ -163,6 +163,53 @@ static void test_real_room(void **state)
 	fixture_volume(f, "v", false, "thin", "100G");
 }
 
+static int take_work(void *arg, const struct work *work)
+{
+	*(struct work *)arg = *work;
+	return 1;
+}
+
+/* What a thick pool is about to hold is not in what its backend says is free. */
+static void test_pending_room(void **state)
+{
+	struct fixture *f = *state;
+	struct call *call;
+	struct work work;
+	uint64_t number;
+
+	fixture_dock(f, "mem", "  p: {totalCapacity: 10, " THICK "}\n");
+	fixture_start(f, false);
+	assert_int_equal(core_dock_number(f->core, "mem", &number), 0);
+	core_pool_usage(f->core, number, "p", &(struct pool_usage){10 * GIB, 3 * GIB, 0});
+	assert_int_equal(fixture_mkdir(f, "volumes/v"), 0);
+	assert_int_equal(fixture_mkdir(f, "volumes/w"), 0);
+	call = fixture_begin_write(f, "volumes/v/size", "2G");
+	fixture_await(f, "volumes/v/status", "creating\n");
+	assert_int_equal(refuse(f, "w", "2G"), -ENOSPC);
+	assert_true(fixture_work(f, "v", NULL, &work));
+	/* It is asked again before it is settled. */
+	core_pool_usage(f->core, number, "p", &(struct pool_usage){10 * GIB, 1 * GIB, 0});
+	assert_int_equal(refuse(f, "w", "1G"), -ENOSPC);
+	assert_int_equal(fixture_settle(f, &work, 0, NULL), 0);
+	assert_int_equal(fixture_wait(call, PATIENCE_MS), 0);
+	assert_int_equal(refuse(f, "w", "2G"), -ENOSPC);
+	fixture_begin_write(f, "volumes/w/size", "1G");
+	fixture_await(f, "volumes/w/status", "creating\n");
+	assert_int_equal(fixture_write(f, "volumes/v/size", "3G"), -ENOSPC);
+	assert_true(fixture_work(f, "w", NULL, &work));
+	assert_int_equal(fixture_settle(f, &work, -EIO, "broken"), 0);
+	call = fixture_begin_write(f, "volumes/v/size", "3G"); /* what failed takes nothing */
+	fixture_await(f, "volumes/v/status", "extending\n");
+	assert_int_equal(refuse(f, "w", "1G"), -ENOSPC);
+	assert_int_equal(fixture_rmdir(f, "volumes/v"), 0);
+	assert_int_equal(refuse(f, "w", "1G"), -ENOSPC);
+	assert_int_equal(core_works(f->core, f->kicked_volume, take_work, &work), 1);
+	assert_int_equal(fixture_settle(f, &work, 0, NULL), 0);
+	assert_int_equal(fixture_wait(call, PATIENCE_MS), -ECANCELED);
+	fixture_begin_write(f, "volumes/w/size", "1G");
+	fixture_settle_all(f, "w");
+}
+
 static void test_growing_needs_room(void **state)
 {
 	struct fixture *f = *state;
@@ -297,6 +344,7 @@ int main(void)
 		PLACE(test_default_over_subscription),
 		PLACE(test_thick_room),
 		PLACE(test_real_room),
+		PLACE(test_pending_room),
 		PLACE(test_growing_needs_room),
 		PLACE(test_room_comes_back),
 		PLACE(test_multiattach_picks_a_capable_pool),
