@@ -25,7 +25,8 @@
  *			the session is alive) until standard input ends or a signal comes; prints
  *			"ready", "ok N" once a second, "error ..." at the first failure
  *	session		one session for the commands on standard input, a line each, which are
- *			answered with a line each; see session_commands below; logs out at the end
+ *			answered with a line each; see session_commands below; logs out at "quit"
+ *			or the end
  *	loop [N]	log in and out N times, print microseconds per login
  *
  * --portal A:P --target IQN --initiator IQN [--lun N] [--user U] [--secret-file F]
@@ -301,7 +302,7 @@ static int do_session(struct host *h, char **argv)
 
 	(void)argv;
 	printf("ready\n");
-	while (fgets(line, sizeof(line), stdin))
+	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n"))
 		session_line(h, line);
 	return 0;
 }
