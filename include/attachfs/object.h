@@ -293,6 +293,9 @@ struct node {
 	int (*apply)(struct change *c, union any *now, const union any *before);
 	/* What follows in other objects, once the new value is in the record. */
 	int (*then)(struct change *c, uint64_t object);
+	/* Is what was written in force? If not, it is shown as if it had never been written, so
+	 * that tools that compare before they write do write it. NULL: it always is. */
+	bool (*in_force)(const union any *object);
 	/* A computed value, with its newline. */
 	int (*render)(struct view *view, const union any *object, struct buf *out);
 	int (*readlink)(struct tx *tx, const union any *object, struct buf *out);

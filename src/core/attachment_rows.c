@@ -147,6 +147,19 @@ static int render_initiator(struct view *view, const union any *object, struct b
 	return add_line(text_of(name), out);
 }
 
+/* A reserved attachment, or one that has failed, is in no mode yet. */
+static bool mode_in_force(const union any *object)
+{
+	return object->attachment.status != ATTACHMENT_RESERVED &&
+	       object->attachment.status != ATTACHMENT_ERROR;
+}
+
+static int render_no_mode(struct view *view, const union any *object, struct buf *out)
+{
+	(void)view, (void)object, (void)out;
+	return 0;
+}
+
 #define FIELD(name_) .offset = offsetof(struct attachment, name_)
 #define STORED(name_, value_)                                                                  \
 	.flags = NODE_STORED, .value = &value_, .offset = offsetof(struct attachment, name_)
@@ -160,7 +173,10 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 			     FIELD(mode),
 			     .initial = ACCESS_RW,
 			     .apply = attachment_set_mode,
-			     .help = "ro or rw; writing it attaches"},
+			     .in_force = mode_in_force,
+			     .render = render_no_mode,
+			     .help = "ro or rw, rw if nothing is written; writing it attaches, and "
+				     "until that is done it is empty"},
 	[ATTACHMENT_INITIATOR] = {.name = "initiator",
 				  .type = NODE_ATTR,
 				  .flags = NODE_SETTABLE,

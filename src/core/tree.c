@@ -74,7 +74,7 @@ int core_lookup(struct view *v, struct ref parent, struct text name, struct ref 
 static int value_of(struct view *v, const struct node *node, const union any *object,
 		    const struct attr_state *a, struct buf *out)
 {
-	if (a->flags & ATTR_HAS_RAW)
+	if (a->flags & ATTR_HAS_RAW && (!node->in_force || node->in_force(object)))
 		buf_text(out, a->raw);
 	else if (node->render)
 		return node->render(v, object, out) ?: buf_error(out);

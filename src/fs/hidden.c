@@ -163,6 +163,16 @@ void hidden_reveal_all(struct hidden *h, pid_t pid)
 	pthread_mutex_unlock(&h->lock);
 }
 
+void hidden_reveal_object(struct hidden *h, uint64_t object)
+{
+	if (!atomic_load(&h->n))
+		return;
+	pthread_mutex_lock(&h->lock);
+	for (struct hidden_name *name = *bucket_of(h, object); name; name = name->next)
+		name->shown |= name->ref.object == object;
+	pthread_mutex_unlock(&h->lock);
+}
+
 bool hidden_by(struct hidden *h, uint64_t object, pid_t pid)
 {
 	int64_t now = monotonic_ms();

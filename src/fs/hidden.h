@@ -22,6 +22,8 @@ bool hidden_has(struct hidden *h, struct ref ref);
 void hidden_reveal(struct hidden *h, struct ref ref);
 /* Shows again all that `pid` has hidden, and remembers that it had. */
 void hidden_reveal_all(struct hidden *h, pid_t pid);
+/* Likewise all of one object, whoever has hidden it. */
+void hidden_reveal_object(struct hidden *h, uint64_t object);
 /* Has `pid` unlinked an attribute of this object? Then it is about to remove all of it; that
  * is remembered for another HIDDEN_MS from now on. */
 bool hidden_by(struct hidden *h, uint64_t object, pid_t pid);

@@ -133,8 +133,10 @@ static void forget_object(struct request *r)
 	reply_ok(r);
 }
 
+/* Its names may have been removed by other processes than the one that was refused: find -exec. */
 static void bring_back(struct request *r)
 {
+	hidden_reveal_object(r->fs->hidden, r->found.object);
 	hidden_reveal_all(r->fs->hidden, r->intent.caller.pid);
 }
 

@@ -392,3 +392,33 @@ assert read("max_writers") == b"0\n", read("max_writers")
 @test "two writers: the last one wins, and nobody sees a mixture or nothing" {
 	"$python" "$helpers/writers.py" "$vol"
 }
+
+@test "mode is empty, for stat too, until the host is attached in it" {
+	local m=$vol/attachments/h2/mode
+	mkdir "$vol/attachments/h2"
+	[ "$(stat -c %s "$m")" = 0 ]
+	value_is "" "$m"
+	faults <<<"export fail EIO"
+	refused EIO put rw "$m"
+	[ "$(stat -c %s "$m")" = 0 ]
+	value_is "" "$m"
+	faults </dev/null
+	put rw "$m"
+	[ "$(stat -c %s "$m")" = 3 ]
+	value_is rw "$m"
+	rmdir "$vol/attachments/h2"
+}
+
+@test "names that several processes have hidden are back when the directory's removal is refused" {
+	local v=$mnt/volumes/kept names
+	new_volume kept mem:ram 16M
+	put 1 "$v/protected"
+	names=$(ls "$v")
+	rm "$v/size" "$v/description"
+	rm "$v/protected"
+	[ ! -e "$v/size" ]
+	refused EPERM rmdir "$v"
+	[ "$(ls "$v")" = "$names" ]
+	put 0 "$v/protected"
+	rmdir "$v"
+}

@@ -93,6 +93,22 @@ static void test_secret_is_never_used_twice(void **state)
 	assert_string_not_equal(fixture_read(f, H "/id"), id);
 }
 
+/* Tools that compare before they write must find a difference until it is attached. */
+static void test_mode_is_empty_until_attached(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fixture_mkdir(f, H), 0);
+	fixture_expect(f, H "/mode", "");
+	fixture_faults(f, "export fail EIO\n");
+	assert_int_equal(fixture_write(f, H "/mode", "rw\n"), -EIO);
+	fixture_expect(f, H "/status", "error\n");
+	fixture_expect(f, H "/mode", "");
+	fixture_faults(f, "");
+	assert_int_equal(fixture_write(f, H "/mode", "rw\n"), 0);
+	fixture_expect(f, H "/mode", "rw\n");
+}
+
 static void test_switch_in_place(void **state)
 {
 	struct fixture *f = *state;
@@ -503,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PATIENT(test_attach_and_detach),
 		PATIENT(test_secret_is_never_used_twice),
+		PATIENT(test_mode_is_empty_until_attached),
 		PATIENT(test_switch_in_place),
 		PATIENT(test_same_mode_is_a_no_op),
 		PATIENT(test_no_initiator),

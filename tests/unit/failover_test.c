@@ -359,7 +359,7 @@ static void test_b_fails(void **state)
 	assert_false(fixture_exists(f, H));
 	fixture_expect(f, I "/status", "error\n");
 	fixture_expect_in(fixture_read(f, I "/last_error"), "probe");
-	fixture_expect(f, I "/mode", "ro\n");
+	fixture_expect(f, I "/mode", "");
 	assert_string_equal(fixture_exports(f), "");
 	fixture_faults(f, "");
 	assert_int_equal(fixture_write(f, I "/mode", "ro\n"), 0);
@@ -381,7 +381,7 @@ static void test_b_is_fenced_meanwhile(void **state)
 	assert_int_equal(fixture_wait(call, PATIENCE_MS), -EPERM);
 	assert_false(fixture_exists(f, H));
 	fixture_expect(f, I "/status", "error\n");
-	fixture_expect(f, I "/mode", "ro\n");
+	fixture_expect(f, I "/mode", "");
 	fixture_expect_in(fixture_read(f, I "/last_error"), "host i is fenced");
 	assert_string_equal(fixture_exports(f), "");
 	assert_int_equal(fixture_unsettled(f), 0);
