@@ -17,6 +17,7 @@ static int told(struct tgt_call *call, int rc)
 	return error_set(call->err, EAGAIN, "tgtd at %s was lost meanwhile", call->link.socket);
 }
 
+__attribute__((format(printf, 4, 0)))
 static int send_formatted(struct tgt_call *call, struct tgt_request *request, int *ret_fd,
 			  const char *format, va_list ap)
 {
