@@ -16,7 +16,7 @@
 # once with everything on one core ("pinned") and once free. A missed aim prints MISS and is no
 # failure; anything that does not work is. Durable writes go to BENCH_DIR (default $TMPDIR or
 # /tmp), which should be the disk that a state folder would be on. The large tree is made in
-# /dev/shm, where a sync is free. On a machine that has other work, `chrt -f 10` before it helps.
+# /dev/shm, where a sync is free. On a machine that has other work, `nice -n -19` before it helps.
 #
 # Uncached means: drop_caches just before, for both file systems. Needs root, /dev/fuse, tgtd
 # and the loopback ports 3400-3499. All parts take about 8 minutes; BENCH_QUICK=1 only shows
