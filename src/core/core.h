@@ -97,6 +97,9 @@ int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void 
 int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
 		  void (*committed)(void *arg), void *arg, struct error *err);
 
+/* intent.c */
+int apply_intent(struct change *c, struct intent *i);
+
 /* core.c: the hooks, if there are any */
 void core_tell(struct core *core, const struct note *notes, size_t n);
 /* Frees the list. */
