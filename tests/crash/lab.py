@@ -70,8 +70,8 @@ def free_port():
 
 
 def put(path, value):
-    """As echo VALUE >PATH does, but without creating anything."""
-    fd = os.open(path, os.O_WRONLY)
+    """As echo VALUE >>PATH does."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
         os.write(fd, value.encode() + b"\n")
     finally:
