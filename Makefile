@@ -42,6 +42,7 @@ CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
 LDFLAGS	 += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
 
+RACES	 := race reload
 SRC	 := $(filter-out src/man/%,$(wildcard src/*/*.c))
 LIB	 := $(SRC:%.c=$B/%.o)
 TESTLIB	 := $B/tests/lib.a
@@ -146,8 +147,8 @@ check-man: $(PAGES)
 asan: ready-test
 	$Q tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined check-unit check-drivers check-fs
 tsan: ready-test
-	$Q $(MAKE) B=$B-tsan SANITIZE=thread $B-tsan/tests/unit/race_test
-	$Q TSAN_OPTIONS=halt_on_error=1 $B-tsan/tests/unit/race_test
+	$Q $(MAKE) B=$B-tsan SANITIZE=thread $(RACES:%=$B-tsan/tests/unit/%_test)
+	$Q for t in $(RACES); do TSAN_OPTIONS=halt_on_error=1 $B-tsan/tests/unit/$${t}_test || exit 1; done
 
 $B-fuzz/tests/fuzz/%: FORCE
 	$Q $(MAKE) B=$B-fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined $B-fuzz/tests/fuzz/$*.o \

@@ -154,7 +154,9 @@ static int dump(const struct conf *conf)
 
 /* ---- signals ---- */
 
-static struct fs *serving; /* set before the handlers are, never changed while they are */
+/* Set before the handlers are, and never changed while they are. */
+static struct fs *serving;
+static struct reloader *reloading;
 
 static void on_signal(int number)
 {
@@ -162,7 +164,17 @@ static void on_signal(int number)
 	fs_stop(serving);
 }
 
-static const int ending_signals[] = {SIGINT, SIGTERM};
+static void on_hangup(int number)
+{
+	(void)number;
+	reloader_wake(reloading);
+}
+
+static const struct {
+	int number, flags;
+	void (*handler)(int number);
+} signals[] = {
+	{SIGINT, 0, on_signal}, {SIGTERM, 0, on_signal}, {SIGHUP, SA_RESTART, on_hangup}};
 
 /* Only the main thread takes them: it is the one that waits in fs_serve(). */
 static void block_signals(int how)
@@ -170,18 +182,21 @@ static void block_signals(int how)
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
-		sigaddset(&set, ending_signals[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&set, signals[i].number);
 	pthread_sigmask(how, &set, NULL);
 }
 
-static void set_signals(struct fs *fs)
+static void set_signals(struct fs *fs, struct reloader *reloader)
 {
-	struct sigaction action = {.sa_handler = on_signal};
-
 	serving = fs;
-	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
-		sigaction(ending_signals[i], &action, NULL);
+	reloading = reloader;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction action = {.sa_handler = signals[i].handler,
+					   .sa_flags = signals[i].flags};
+
+		sigaction(signals[i].number, &action, NULL);
+	}
 	block_signals(SIG_UNBLOCK);
 }
 
@@ -258,6 +273,7 @@ struct service {
 	struct core *core;
 	struct fs *fs;
 	struct worker *worker;
+	struct reloader *reloader;
 };
 
 static int start(struct service *s, const struct conf *conf, const struct options *o,
@@ -272,7 +288,7 @@ static int start(struct service *s, const struct conf *conf, const struct option
 		rc = fs_mount(s->core, o->mountpoint, o->mount_options, &s->fs, &hooks, err);
 	if (!rc)
 		rc = worker_open(s->core, conf, &hooks, &s->worker, err);
-	return rc;
+	return rc ? rc : reloader_open(s->worker, conf, &s->reloader, err);
 }
 
 /*
@@ -281,6 +297,8 @@ static int start(struct service *s, const struct conf *conf, const struct option
  */
 static void end(struct service *s)
 {
+	block_signals(SIG_BLOCK);
+	reloader_close(s->reloader);
 	if (s->core) {
 		core_stop_waiting(s->core);
 		core_flush(s->core);
@@ -334,7 +352,7 @@ static int serve_mounted(struct service *s, const struct options *o, int fd, str
 	rc = pthread_create(&h.thread, NULL, announce, &h);
 	if (rc)
 		return error_set(err, rc, "cannot start a thread");
-	set_signals(s->fs);
+	set_signals(s->fs, s->reloader);
 	rc = fs_serve(s->fs);
 	pthread_join(h.thread, NULL);
 	return rc ? error_set(err, -rc, "%s: %s", o->mountpoint, strerror(-rc)) : 0;
@@ -361,7 +379,6 @@ static int serve(const struct conf *conf, const struct options *given)
 	}
 	harden();
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	block_signals(SIG_BLOCK);
 	rc = start(&s, conf, &o, &err);
 	if (!rc)

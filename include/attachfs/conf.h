@@ -125,6 +125,12 @@ struct conf {
  */
 typedef void conf_warn_fn(void *arg, const char *line);
 int conf_load(const char *path, conf_warn_fn *warn, void *arg, struct conf **ret, struct error *err);
+/* What is one owner more has to be unloaded once more. Any thread. */
+struct conf *conf_hold(const struct conf *conf);
 void conf_unload(struct conf *conf);
+
+/* Do both describe the same backend, as far as a driver is concerned? What they say of it to
+ * people and to placement may differ. */
+bool dock_conf_same_backend(const struct dock_conf *a, const struct dock_conf *b);
 
 #endif

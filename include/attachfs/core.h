@@ -218,10 +218,17 @@ struct dock_capability {
 	const char *dock;
 	bool built_in;
 	unsigned capabilities; /* enum driver_capability */
+	bool serving; /* it is served already, and its status is known */
 };
-/* Makes the docks and pools of the tree those of the configuration. */
+/*
+ * Makes the docks and pools of the tree those of the configuration, all of it or, on an error,
+ * nothing: those that it no longer has go, or stay as unavailable if they have volumes. The
+ * configuration is not used any more after that.
+ */
 int core_apply_conf(struct core *core, const struct conf *conf,
 		    const struct dock_capability *capabilities, struct error *err);
+/* It was read again, is bad, and has changed nothing: put on record. */
+void core_conf_refused(struct core *core, const struct error *why);
 int core_dock_number(struct core *core, const char *name, uint64_t *ret);
 int core_dock_status(struct core *core, uint64_t dock, enum dock_status status,
 		     const struct error *err);

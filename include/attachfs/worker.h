@@ -26,4 +26,17 @@ void worker_wait_ready(struct worker *worker, unsigned ms);
 /* Ends the threads after what they are doing; what is unsettled stays so. */
 void worker_close(struct worker *worker);
 
+/*
+ * Reads the configuration again when it is told to: a bad one is reported, in the log and among
+ * the events, and changes nothing. Docks that are new or gone start or end; one that describes
+ * another backend than before is opened anew, and the others go on undisturbed.
+ */
+struct reloader;
+int reloader_open(struct worker *worker, const struct conf *conf, struct reloader **ret,
+		  struct error *err);
+/* Any thread; a signal handler too. */
+void reloader_wake(struct reloader *reloader);
+/* Waits until what it is doing is done. */
+void reloader_close(struct reloader *reloader);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 /* What a configuration owns besides its docks: the main file's tree and the texts we made. */
 struct owned {
+	atomic_uint owners;
 	struct conf_node *main;
 	struct owned_text {
 		struct owned_text *next;
@@ -235,11 +237,19 @@ int conf_load(const char *path, conf_warn_fn *warn, void *arg, struct conf **ret
 	return error;
 }
 
+struct conf *conf_hold(const struct conf *conf)
+{
+	struct owned *owned = conf->private_;
+
+	owned->owners++;
+	return (struct conf *)conf;
+}
+
 void conf_unload(struct conf *conf)
 {
 	struct owned *owned = conf ? conf->private_ : NULL;
 
-	if (!conf)
+	if (!conf || (owned && owned->owners--))
 		return;
 	for (size_t i = 0; i < conf->n_docks; i++)
 		dock_conf_clear(&conf->docks[i]);

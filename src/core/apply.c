@@ -71,67 +71,6 @@ static int apply_pool(struct change *c, const struct object *dock, const struct 
 	return rc ? rc : capabilities_apply(c, object.o.number, conf->extras);
 }
 
-/* ---- what the configuration no longer has ---- */
-
-struct leftover {
-	const struct conf *conf;
-	const struct dock_conf *dock; /* NULL: look for docks, else for its pools */
-	struct change *c;
-	uint64_t number;
-};
-
-static bool is_configured(const struct leftover *l, struct text name)
-{
-	for (size_t i = 0; !l->dock && i < l->conf->n_docks; i++)
-		if (text_is(name, l->conf->docks[i].name))
-			return true;
-	for (size_t i = 0; l->dock && i < l->dock->n_pools; i++)
-		if (text_is(name, l->dock->pools[i].name))
-			return true;
-	return false;
-}
-
-static int find_leftover(void *arg, uint64_t number, struct text name)
-{
-	struct leftover *l = arg;
-	union any object;
-	int rc;
-
-	if (is_configured(l, name))
-		return 0;
-	rc = object_get(l->c->tx, number, &object);
-	if (rc)
-		return rc;
-	l->number = number;
-	return l->dock ? object.pool.configured != 0 : object.dock.configured != 0;
-}
-
-/* It stays, with its volumes, but nothing new goes there. */
-static int retire_leftovers(struct change *c, const struct conf *conf,
-			    const struct dock_conf *dock, struct ref container)
-{
-	struct leftover l = {.conf = conf, .dock = dock, .c = c};
-	union any object;
-	int rc;
-
-	while ((rc = object_children(c->tx, container, 0, find_leftover, &l)) == 1) {
-		rc = change_load(c, l.number, dock ? KIND_POOL : KIND_DOCK, &object);
-		if (rc)
-			return rc;
-		if (dock) {
-			object.pool.configured = 0;
-		} else {
-			object.dock.configured = 0;
-			object.dock.status = DOCK_UNAVAILABLE;
-			object.o.last_error = TEXT("it is no longer in the configuration");
-		}
-		rc = change_save(c, &object);
-		if (rc)
-			return rc;
-	}
-	return rc;
-}
-
 /* ---- docks ---- */
 
 static const struct dock_capability *capability_of(const struct application *a, const char *dock)
@@ -140,6 +79,19 @@ static const struct dock_capability *capability_of(const struct application *a, 
 		if (!strcmp(a->capabilities[i].dock, dock))
 			return &a->capabilities[i];
 	return NULL;
+}
+
+/* Until its backend has answered. */
+static void begin_unanswered(struct change *c, struct dock *d, bool built_in)
+{
+	BUF_AUTO(why);
+
+	if (built_in)
+		buf_str(&why, "it has not answered yet");
+	else
+		buf_printf(&why, "driver %.*s is not built in", TEXT_ARG(d->driver));
+	d->status = DOCK_UNAVAILABLE;
+	change_set_error(c, (union any *)d, buf_as_text(&why));
 }
 
 static int apply_dock(struct change *c, const struct application *a, const struct dock_conf *conf)
@@ -160,17 +112,16 @@ static int apply_dock(struct change *c, const struct application *a, const struc
 	d->node_id = text_of(conf->node_id);
 	d->storage_type = text_of(conf->storage_type);
 	d->capabilities = can ? can->capabilities : 0;
+	if (!can || !can->serving || fresh || !d->configured)
+		begin_unanswered(c, d, can && can->built_in);
 	d->configured = 1;
-	d->status = DOCK_UNAVAILABLE; /* until its backend has answered */
-	d->o.last_error = can && can->built_in ? TEXT("it has not answered yet")
-					       : TEXT("this driver is not built in");
 	d->multiattach = 0;
 	for (size_t i = 0; i < conf->n_pools && !rc; i++) {
 		d->multiattach |= conf->pools[i].multiattach && able;
 		rc = apply_pool(c, &d->o, &conf->pools[i], able);
 	}
 	if (!rc)
-		rc = retire_leftovers(c, a->conf, conf, (struct ref){d->o.number, DOCK_POOLS});
+		rc = retire_pools(c, d->o.number, conf);
 	return rc ? rc : apply_save(c, &object, fresh);
 }
 
@@ -181,16 +132,34 @@ static int apply_all(struct change *c, void *arg)
 
 	for (size_t i = 0; i < a->conf->n_docks && !rc; i++)
 		rc = apply_dock(c, a, &a->conf->docks[i]);
-	return rc ? rc
-		  : retire_leftovers(c, a->conf, NULL, (struct ref){ROOT_OBJECT, ROOT_DOCKS});
+	if (!rc)
+		rc = retire_docks(c, a->conf);
+	return rc ? rc : change_event(c, "config_loaded", (struct ref){0}, a->conf->file);
 }
 
 int core_apply_conf(struct core *core, const struct conf *conf,
 		    const struct dock_capability *capabilities, struct error *err)
 {
 	struct application a = {conf, capabilities};
+	int rc = core_run(core, apply_all, &a, err);
 
-	return core_run(core, apply_all, &a, err);
+	if (rc)
+		return rc;
+	core->attach_timeout_ms = conf->attach_timeout_ms;
+	core->detach_timeout_ms = conf->detach_timeout_ms;
+	return 0;
+}
+
+static int note_refused(struct change *c, void *arg)
+{
+	const struct error *why = arg;
+
+	return change_event(c, "config_refused", (struct ref){0}, why->text);
+}
+
+void core_conf_refused(struct core *core, const struct error *why)
+{
+	core_run(core, note_refused, (void *)why, NULL);
 }
 
 /* ---- what the worker learns of a dock ---- */
@@ -222,7 +191,8 @@ static int apply_dock_news(struct change *c, void *arg)
 
 	if (rc)
 		return rc;
-	if (object.dock.status == news->status && text_equal(object.o.last_error, why))
+	if (!object.dock.configured ||
+	    (object.dock.status == news->status && text_equal(object.o.last_error, why)))
 		return 0;
 	object.dock.status = news->status;
 	change_set_error(c, &object, why);

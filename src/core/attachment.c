@@ -234,7 +234,7 @@ int attachment_attach(struct change *c, struct attachment *a)
 		return 0;
 	}
 	if (!rc)
-		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
+		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->attach_timeout_ms);
 	if (!rc)
 		rc = make_secret(c, a);
 	return rc;
@@ -249,7 +249,7 @@ static int switch_mode(struct change *c, struct attachment *a, const union any *
 	if (!rc)
 		rc = check_siblings(c, a, &p, 0);
 	if (!rc)
-		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->conf->attach_timeout_ms);
+		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->attach_timeout_ms);
 	a->mode_before = before->o.attr[ATTACHMENT_MODE].raw;
 	return rc;
 }
@@ -269,7 +269,7 @@ int attachment_set_mode(struct change *c, union any *now, const union any *befor
 	case ATTACHMENT_ATTACHING:
 		if (a->mode != before->attachment.mode)
 			break;
-		change_wait(c, a->o.number, a->generation, c->core->conf->attach_timeout_ms);
+		change_wait(c, a->o.number, a->generation, c->core->attach_timeout_ms);
 		return 0;
 	case ATTACHMENT_FENCING:
 	case ATTACHMENT_FENCED:
@@ -313,7 +313,7 @@ static int detach(struct change *c, union any *object)
 	if (attachment_is_out(a))
 		return attachment_detached(c, object);
 	if (a->status == ATTACHMENT_DETACHING || a->status == ATTACHMENT_FENCING) {
-		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
+		change_wait(c, a->o.number, a->generation, c->core->detach_timeout_ms);
 		if (a->status == ATTACHMENT_DETACHING && !a->draft_name.n)
 			return 0;
 		if (a->after_fence == AFTER_FAILOVER)
@@ -325,7 +325,7 @@ static int detach(struct change *c, union any *object)
 	}
 	rc = get_place(c, a, &p);
 	if (!rc)
-		rc = begin_work(c, a, &p, ATTACHMENT_DETACHING, c->core->conf->detach_timeout_ms);
+		rc = begin_work(c, a, &p, ATTACHMENT_DETACHING, c->core->detach_timeout_ms);
 	return rc ? rc : change_save(c, object);
 }
 

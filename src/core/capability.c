@@ -109,6 +109,8 @@ static int apply_key(void *arg, const char *name, const struct conf_node *node)
 		.raw = change_keep(keys->c, buf_as_text(&line)),
 	};
 	key.o.inode.mode = 0444;
+	change_note(keys->c, &(struct note){.type = NOTE_NODE,
+					    .ref = {key.o.number, KEY_VALUE}});
 	return apply_save(keys->c, &key, fresh);
 }
 

@@ -33,7 +33,8 @@ int core_open(struct store *store, const struct conf *conf, struct core **ret, s
 	if (!core)
 		return error_set(err, ENOMEM, "out of memory");
 	core->store = store;
-	core->conf = conf;
+	core->attach_timeout_ms = conf->attach_timeout_ms;
+	core->detach_timeout_ms = conf->detach_timeout_ms;
 	pthread_rwlock_init(&core->hooks_lock, NULL);
 	rc = observed_open(&core->observed);
 	if (!rc)

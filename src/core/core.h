@@ -4,6 +4,7 @@
 #define CORE_CORE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "attachfs/cleanup.h"
 #include "attachfs/core.h"
@@ -23,7 +24,7 @@ struct observed;
 
 struct core {
 	struct store *store;
-	const struct conf *conf;
+	atomic_uint attach_timeout_ms, detach_timeout_ms; /* as the configuration has them now */
 	pthread_rwlock_t hooks_lock; /* held while a hook is called, so that none outlives */
 	struct core_hooks hooks;     /* those it belongs to */
 	struct waiters waiters;
@@ -198,6 +199,10 @@ bool pool_matches(struct text wish, const char *dock, const char *pool);
 int apply_load(struct change *c, enum kind kind, struct ref container, const char *name,
 	       union any *ret, bool *ret_fresh);
 int apply_save(struct change *c, union any *object, bool fresh);
+
+/* retire.c: what the configuration no longer has; `conf` NULL: nothing of the dock */
+int retire_pools(struct change *c, uint64_t dock, const struct dock_conf *conf);
+int retire_docks(struct change *c, const struct conf *conf);
 
 /* capability.c: pool.extras has "NAME=VALUE\n" for each, the elements of lists parted by
  * SPEC_SEPARATOR (spec.h) */

@@ -112,7 +112,7 @@ static int rename_reserved(struct change *c, union any *object, const char *name
 static int begin(struct change *c, union any *object, const char *name)
 {
 	struct attachment *a = &object->attachment;
-	unsigned ms = c->core->conf->detach_timeout_ms;
+	unsigned ms = c->core->detach_timeout_ms;
 	int rc = 0;
 
 	if (a->status != ATTACHMENT_FENCING)
@@ -138,7 +138,7 @@ static int succeed_now(struct change *c, union any *object, const char *name)
 		rc = f.result;
 	}
 	if (!rc && f.successor)
-		change_wait(c, f.successor, f.generation, c->core->conf->detach_timeout_ms);
+		change_wait(c, f.successor, f.generation, c->core->detach_timeout_ms);
 	return rc;
 }
 
@@ -150,7 +150,7 @@ static int fail_over(struct change *c, union any *object, const char *name, bool
 	int rc;
 
 	if (again) {
-		change_wait(c, a->o.number, a->generation, c->core->conf->detach_timeout_ms);
+		change_wait(c, a->o.number, a->generation, c->core->detach_timeout_ms);
 		return 0;
 	}
 	if (a->status == ATTACHMENT_DETACHING ||

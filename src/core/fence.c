@@ -18,7 +18,7 @@ static void hold_back(union any *now, const union any *before)
 static int fence(struct change *c, union any *now, const union any *before)
 {
 	struct attachment *a = &now->attachment;
-	unsigned ms = c->core->conf->attach_timeout_ms;
+	unsigned ms = c->core->attach_timeout_ms;
 
 	switch ((enum attachment_status)a->status) {
 	case ATTACHMENT_RESERVED: /* no backend was ever told of it */

@@ -95,7 +95,7 @@ static void wait_for_proof(struct change *c, union any *now, const union any *be
 	h->fence_raw = h->o.attr[HOST_FENCE].raw;
 	h->o.attr[HOST_FENCE] = before->o.attr[HOST_FENCE];
 	h->fenced = before->host.fenced;
-	change_wait(c, h->o.number, h->generation, c->core->conf->attach_timeout_ms);
+	change_wait(c, h->o.number, h->generation, c->core->attach_timeout_ms);
 }
 
 static int fence(struct change *c, union any *now, const union any *before)

@@ -194,7 +194,7 @@ void core_query(struct core *core, struct intent *intent)
 	}
 	intent->core = core;
 	intent->wait_object = QUERY_OF(intent->subject.object);
-	intent->wait_ms = core->conf->detach_timeout_ms;
+	intent->wait_ms = core->detach_timeout_ms;
 	waiters_add(core, intent);
 	core_kick(core, dock, volume, KICK_SESSIONS);
 }

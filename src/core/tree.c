@@ -139,7 +139,8 @@ static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 		.type = NODE_IS_DIR,
 		.inode = head.inode,
 		.ctime = head.updated,
-		.is_fleeting = head.kind == KIND_ATTACHMENT || head.is_draft,
+		.is_fleeting = head.kind == KIND_ATTACHMENT || head.kind == KIND_DOCK ||
+			       head.kind == KIND_POOL || head.is_draft,
 	};
 	return 0;
 }
@@ -176,6 +177,15 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 	}
 }
 
+/* Only what profiles and pools have is of a parent that is numbered so. */
+static bool is_capability(struct tx *tx, const struct object *o)
+{
+	struct object_head parent;
+
+	return o->kind == KIND_KEY && o->parent & PAIRED_OBJECT &&
+	       !object_get_head(tx, o->parent, &parent) && parent.kind == KIND_POOL;
+}
+
 int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 {
 	struct node_stat st = {0};
@@ -203,7 +213,8 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
 	st.is_new = object.o.created > time_now() - VEIL_MS * 1000000LL;
-	st.is_fleeting = node->type == NODE_LINK || object.o.kind == KIND_ELIGIBLE;
+	st.is_fleeting = node->type == NODE_LINK || object.o.kind == KIND_ELIGIBLE ||
+			 is_capability(v->tx, &object.o);
 	rc = stat_size(v, ref, node, &object, &st.size);
 	if (!rc)
 		*ret = st;

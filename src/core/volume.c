@@ -26,7 +26,7 @@ int volume_begin_work(struct change *c, struct volume *v, enum volume_status sta
 	v->status = status;
 	change_touch(c, (union any *)v, VOLUME_STATUS);
 	v->generation++;
-	change_wait(c, v->o.number, v->generation, c->core->conf->attach_timeout_ms);
+	change_wait(c, v->o.number, v->generation, c->core->attach_timeout_ms);
 	return change_unsettled(c, dock.o.number, v->o.number, v->o.number);
 }
 
@@ -36,7 +36,7 @@ static int wait_again(struct change *c, const struct volume *now, const struct v
 	if (now->size_bytes != before->size_bytes)
 		return error_set(c->err, EBUSY, "volume %s is %s: wait until it is available",
 				 now->o.name, status_names[before->status]);
-	change_wait(c, now->o.number, now->generation, c->core->conf->attach_timeout_ms);
+	change_wait(c, now->o.number, now->generation, c->core->attach_timeout_ms);
 	return 0;
 }
 

@@ -108,7 +108,7 @@ static int wait_again(struct change *c, const struct volume *v, bool same)
 		return error_set(c->err, EBUSY,
 				 "volume %s is being made in another pool: wait until it is available",
 				 v->o.name);
-	change_wait(c, v->o.number, v->generation, c->core->conf->attach_timeout_ms);
+	change_wait(c, v->o.number, v->generation, c->core->attach_timeout_ms);
 	return 0;
 }
 

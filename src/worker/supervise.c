@@ -63,7 +63,7 @@ static bool open_backend(struct dock_worker *d, struct error *last)
 	struct error err = {0};
 	struct backend *backend;
 
-	if (d->driver->open(d->conf, d->worker->conf->state, &backend, &err)) {
+	if (d->driver->open(d->conf, d->worker->state, &backend, &err)) {
 		core_dock_status(d->core, d->number, DOCK_UNAVAILABLE, &err);
 		if (strcmp(err.text, last->text))
 			log_warning("dock %s: %s", d->conf->name, err.text);

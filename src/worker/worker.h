@@ -25,6 +25,7 @@ struct job {
 struct dock_worker {
 	struct worker *worker;
 	struct core *core;
+	struct conf *held; /* what `conf` is part of; not the newest if that says the same */
 	const struct dock_conf *conf;
 	const struct driver *driver; /* NULL: not built in */
 	uint64_t number;
@@ -46,14 +47,34 @@ struct dock_worker {
 	unsigned resting;
 };
 
+struct dock_list {
+	struct dock_worker **items;
+	size_t n;
+};
+
 struct worker {
 	struct core *core;
-	const struct conf *conf;
-	struct dock_worker *docks;
-	size_t n_docks;
-	pthread_mutex_t lock;
-	pthread_cond_t ready;
+	char *state;	   /* the state folder; as map_size it cannot change while we run */
+	uint64_t map_size;
+	pthread_rwlock_t docks_lock; /* protects `docks`, which one thread at a time replaces */
+	struct dock_list docks;
+	pthread_mutex_t lock; /* for `ready` */
+	pthread_cond_t ready; /* some dock is */
 };
+
+/* dock.c: one dock. What was made is started, stopped and freed, in this order. */
+int dock_new(struct worker *w, const struct conf *conf, const struct dock_conf *dock,
+	     struct dock_worker **ret);
+int dock_start(struct dock_worker *d);
+/* Ends its threads after what they are doing, and its backend's control plane. */
+void dock_stop(struct dock_worker *d);
+/* What is still queued at a dock that was stopped. */
+void dock_pass_on(struct dock_worker *from, struct dock_worker *to);
+void dock_free(struct dock_worker *d);
+
+/* worker.c: makes the docks those of a configuration; on an error nothing has changed, but for
+ * -EAGAIN: some dock could not be started. */
+int worker_apply(struct worker *w, const struct conf *conf, struct error *err);
 
 /* Queues what has rested long enough. The supervisor's, locked. */
 void wake_resting(struct dock_worker *d);

@@ -156,8 +156,11 @@ static void play_docks(struct fixture *f)
 
 	assert_true(f->conf->n_docks <= ARRAY_SIZE(can));
 	for (size_t i = 0; i < f->conf->n_docks; i++)
-		can[i] = (struct dock_capability){f->conf->docks[i].name, true,
-						  driver_find("memory")->capabilities};
+		can[i] = (struct dock_capability){
+			.dock = f->conf->docks[i].name,
+			.built_in = true,
+			.capabilities = driver_find("memory")->capabilities,
+		};
 	if (core_apply_conf(f->core, f->conf, can, &err))
 		fail_msg("%s", err.text);
 	for (size_t i = 0; i < f->conf->n_docks; i++) {
@@ -757,9 +760,9 @@ static int by_text(const void *a, const void *b)
 
 struct dock_worker *fixture_dock_worker(struct fixture *f)
 {
-	for (size_t i = 0; i < f->worker->n_docks; i++)
-		if (!strcmp(f->worker->docks[i].conf->name, "mem"))
-			return &f->worker->docks[i];
+	for (size_t i = 0; i < f->worker->docks.n; i++)
+		if (!strcmp(f->worker->docks.items[i]->conf->name, "mem"))
+			return f->worker->docks.items[i];
 	fail_msg("there is no dock mem");
 	return NULL;
 }
