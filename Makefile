@@ -10,7 +10,8 @@
 #            check-crash (kills, power loss, full disks; minutes)  torture (the same, hours)
 #            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
 # Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
-#            SANITIZE=address,undefined|thread  PREFIX=/usr/local  DESTDIR=
+#            SANITIZE=address,undefined|thread  KILL=1 (with kill points)
+#            PREFIX=/usr/local  DESTDIR=
 #            BENCH="writes attach many read list memory" (parts of bench)
 
 B	?= build
@@ -39,6 +40,7 @@ CFLAGS	 += $(OPT) -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wswitc
 	    -Wno-format-truncation) # gcc takes UBSan's null checks for null formats
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
 	    -DATTACHFS_VERSION='"$(VERSION)"' -Iinclude \
+	    $(if $(KILL),-DATTACHFS_KILL_POINTS) \
 	    $(if $(have_pc),$(shell pkg-config --cflags $(PACKAGES)))
 LDFLAGS	 += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
@@ -132,10 +134,13 @@ check-tools: tests-built
 	$Q B=$B tests/run tests/tools/*.bats
 
 # Every executable file of tests/crash is a test; TORTURE=1 tells them to take their time.
+# $B/kill/attachfs is the program with its kill points (include/attachfs/kill.h).
 crash	 := $(shell find tests/crash -maxdepth 1 -type f -perm -u+x 2>/dev/null | sort)
-check-crash: tests-built
+$B/kill/attachfs: FORCE
+	$Q $(MAKE) B=$B/kill KILL=1 $@
+check-crash: ready-test tests-built $B/kill/attachfs
 	$Q B=$B TEST_SECONDS=600 tests/programs $(crash)
-torture: ready-test tests-built
+torture: ready-test tests-built $B/kill/attachfs
 	$Q B=$B TORTURE=1 TEST_SECONDS=36000 tests/programs $(crash)
 check-headers:
 	$Q tests/headers $(CC) $(CPPFLAGS)

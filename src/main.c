@@ -19,6 +19,7 @@
 #include "attachfs/conf.h"
 #include "attachfs/core.h"
 #include "attachfs/fs.h"
+#include "attachfs/kill.h"
 #include "attachfs/log.h"
 #include "attachfs/store.h"
 #include "attachfs/worker.h"
@@ -282,6 +283,7 @@ static int start(struct service *s, const struct conf *conf, const struct option
 	struct core_hooks hooks = {0};
 	int rc = store_open(conf->state, conf->map_size, false, &s->store, err);
 
+	KILL_POINT(start_stored);
 	if (!rc)
 		rc = core_open(s->store, conf, &s->core, err);
 	if (!rc)
@@ -322,23 +324,18 @@ static char *find_mountpoint(const char *path)
 	return realpath(path, NULL);
 }
 
-/* Somebody who waits for the mount to answer, and then says so. */
+/* What is to be told, and to whom, when the mount answers. */
 struct herald {
-	pthread_t thread;
 	const char *mountpoint;
 	int fd;
 };
 
-static void *announce(void *arg)
+static void announce(void *arg)
 {
 	const struct herald *h = arg;
-	struct statvfs st;
 
-	if (statvfs(h->mountpoint, &st))
-		return NULL;
 	log_info("serving %s", h->mountpoint);
 	tell_parent(h->fd);
-	return NULL;
 }
 
 static int serve_mounted(struct service *s, const struct options *o, int fd, struct error *err)
@@ -349,12 +346,8 @@ static int serve_mounted(struct service *s, const struct options *o, int fd, str
 	worker_wait_ready(s->worker, READY_MS);
 	if (!o->foreground)
 		log_open(true, o->verbose ? LOG_DEBUG : LOG_INFO);
-	rc = pthread_create(&h.thread, NULL, announce, &h);
-	if (rc)
-		return error_set(err, rc, "cannot start a thread");
 	set_signals(s->fs, s->reloader);
-	rc = fs_serve(s->fs);
-	pthread_join(h.thread, NULL);
+	rc = fs_serve(s->fs, announce, &h);
 	return rc ? error_set(err, -rc, "%s: %s", o->mountpoint, strerror(-rc)) : 0;
 }
 

@@ -13,8 +13,13 @@ struct fs;
 int fs_mount(struct core *core, const char *mountpoint, const char *options, struct fs **ret,
 	     struct core_hooks *hooks, struct error *err);
 
-/* Serves until somebody unmounts it or fs_stop() is called; 0 or -errno. */
-int fs_serve(struct fs *fs);
+/*
+ * Serves until somebody unmounts it or fs_stop() is called; 0 or -errno. served() is called once,
+ * by one of the serving threads, when the mount answers. (No thread of ours may find that out by
+ * asking: killed while its question is under way, the process could not die, since the question
+ * ends with the device, and the device with the last thread.)
+ */
+int fs_serve(struct fs *fs, void (*served)(void *arg), void *arg);
 
 /* Ends fs_serve(). Safe in a signal handler. */
 void fs_stop(struct fs *fs);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "attachfs/kill.h"
+
 /* The only object that nobody makes: the root of the tree. */
 static int make_root(struct change *c, void *arg)
 {
@@ -116,6 +118,7 @@ static int intent_apply(struct tx *tx, struct mutation *m)
 	int rc = change_run(i, tx, apply_intent);
 
 	m->lazy = m->lazy && i->wait_object; /* else it is answered as soon as it is committed */
+	KILL_POINT(intent_applied);
 	return rc;
 }
 
@@ -177,6 +180,7 @@ static void intent_done(struct mutation *m)
 	struct kicked *kicks = i->kicks;
 	size_t n_kicks = m->result ? 0 : i->n_kicks;
 
+	KILL_POINT(intent_committed);
 	i->notes = NULL;
 	i->n_notes = 0;
 	i->kicks = NULL;
@@ -185,6 +189,7 @@ static void intent_done(struct mutation *m)
 		waiters_add(core, i);
 	else
 		i->answer(i, m->result);
+	KILL_POINT(intent_answered);
 	core_kick_all(core, kicks, n_kicks);
 	core_tell(core, notes, n);
 	free(notes);

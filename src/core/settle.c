@@ -2,6 +2,7 @@
 /* What has come of the work: the second half of the state machine. */
 #include <errno.h>
 
+#include "attachfs/kill.h"
 #include "core.h"
 
 struct outcome {
@@ -225,10 +226,8 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	return rc ? rc : change_save(c, &object);
 }
 
-static int apply_outcome(struct change *c, void *arg)
+static int settle(struct change *c, struct outcome *o)
 {
-	struct outcome *o = arg;
-
 	switch (o->work->type) {
 	case WORK_PROVISION:
 	case WORK_EXTEND:
@@ -240,6 +239,14 @@ static int apply_outcome(struct change *c, void *arg)
 		return settle_attachment(c, o);
 	}
 	return -EINVAL;
+}
+
+static int apply_outcome(struct change *c, void *arg)
+{
+	int rc = settle(c, arg);
+
+	KILL_POINT(result_applied);
+	return rc;
 }
 
 /* Whoever fences a host waits for all of its attachments, or for the first that fails. */
@@ -283,6 +290,7 @@ static void answer_waiters(void *arg)
 	const struct outcome *o = arg;
 	bool whole = o->with_volume || (o->work->type == WORK_PROVISION && !o->result);
 
+	KILL_POINT(result_committed);
 	if (o->stale)
 		return;
 	if (o->work->type == WORK_FENCE)
@@ -307,6 +315,7 @@ int core_settle(struct core *core, const struct work *work, int result,
 			    .err = err};
 	int rc = core_run_then(core, apply_outcome, answer_waiters, &o, NULL);
 
+	KILL_POINT(result_answered);
 	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)
 		core_sessions_set(core, work->object, 0, TEXT_NONE);
 	return rc;

@@ -3,6 +3,7 @@
 #include "filepool.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/kill.h"
 #include "attachfs/log.h"
 
 #include <dirent.h>
@@ -122,6 +123,7 @@ static int settle(const struct pool_conf *pool, int folder, int fd,
 {
 	int rc = set_size(pool, fd, volume->size_bytes);
 
+	KILL_POINT(file_sized);
 	if (!rc && (fsync(fd) || fsync(folder)))
 		rc = -errno;
 	if (rc)
@@ -176,6 +178,7 @@ int filepool_provision(const struct pool_conf *pool, const struct backend_volume
 		return provision_again(pool, folder, volume, err);
 	if (fd < 0)
 		return error_set(err, errno, "backing file %s/%s: %m", pool->path, volume->id);
+	KILL_POINT(file_made);
 	return settle_or(pool, folder, fd, volume, NOTHING, err);
 }
 
@@ -204,7 +207,10 @@ int filepool_purge(const struct pool_conf *pool, const struct backend_volume *vo
 
 	if (rc)
 		return rc;
-	if ((unlinkat(folder, volume->id, 0) && errno != ENOENT) || fsync(folder))
+	if (unlinkat(folder, volume->id, 0) && errno != ENOENT)
+		return error_set(err, errno, "backing file %s/%s: %m", pool->path, volume->id);
+	KILL_POINT(file_removed);
+	if (fsync(folder))
 		return error_set(err, errno, "backing file %s/%s: %m", pool->path, volume->id);
 	return 0;
 }

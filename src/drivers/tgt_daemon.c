@@ -3,6 +3,7 @@
 #include "tgt_daemon.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/kill.h"
 
 #include "drivers.h"
 
@@ -181,6 +182,7 @@ int tgt_daemon_start(const struct tgt_spawn *s, struct tgt_link *link, struct tg
 
 	if (rc)
 		return rc;
+	KILL_POINT(tgt_spawned);
 	daemon.started = start_time(daemon.pid);
 	link->pid = daemon.pid;
 	rc = wait_until_it_answers(link, &daemon, err);

@@ -3,6 +3,7 @@
 #include "tgt.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/kill.h"
 #include "attachfs/probe.h"
 
 #include <errno.h>
@@ -121,6 +122,7 @@ int tgt_put_out(struct tgt_call *call, struct tgt_target *t, const struct backen
 	_cleanup_free_ char *known = host && *host->user ? strdup(host->user) : NULL;
 	int rc = tgt_unbind(call, t, e->initiator);
 
+	KILL_POINT(withdraw_unbound);
 	if (!rc)
 		rc = drop_account(call, t, e->chap_user, e->initiator);
 	if (!rc && known && strcmp(known, e->chap_user))
@@ -128,7 +130,10 @@ int tgt_put_out(struct tgt_call *call, struct tgt_target *t, const struct backen
 	if (rc)
 		return rc;
 	tgt_host_remove(call->b, t, e->initiator);
-	return tgt_sessions_end(call, t, e->initiator, true);
+	KILL_POINT(withdraw_locked);
+	rc = tgt_sessions_end(call, t, e->initiator, true);
+	KILL_POINT(withdraw_kicked);
+	return rc;
 }
 
 static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
@@ -136,7 +141,10 @@ static int withdraw_one(struct tgt_call *call, struct tgt_target *t,
 {
 	int rc = tgt_put_out(call, t, e);
 
-	return rc ? rc : prove_gone(call, t, e);
+	if (!rc)
+		rc = prove_gone(call, t, e);
+	KILL_POINT(withdraw_proved);
+	return rc;
 }
 
 /* The last host takes the target along, which tgtd refuses while anybody has a session. */

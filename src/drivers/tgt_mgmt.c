@@ -3,6 +3,7 @@
 #include "tgt_mgmt.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/kill.h"
 
 #include "drivers.h"
 
@@ -269,7 +270,8 @@ static int receive_text(const struct tgt_link *link, int fd, size_t n, struct bu
 	return 0;
 }
 
-int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err)
+static int receive_reply(const struct tgt_link *link, int fd, struct buf *reply,
+			 struct error *err)
 {
 	struct wire_reply header;
 	int rc = receive_all(link, fd, &header, sizeof(header), err);
@@ -287,14 +289,24 @@ int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, str
 			 tgt_errors[header.error].text);
 }
 
+int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err)
+{
+	int rc = receive_reply(link, fd, reply, err);
+
+	KILL_POINT(tgt_answered);
+	return rc;
+}
+
 int tgt_mgmt_send(const struct tgt_link *link, const struct tgt_request *request, int *ret_fd,
 		  struct error *err)
 {
 	_cleanup_close_ int fd = -1;
 	int rc = connect_daemon(link, &fd, err);
 
+	KILL_POINT(tgt_asking);
 	if (!rc)
 		rc = send_request(link, fd, request, err);
+	KILL_POINT(tgt_asked);
 	if (!rc)
 		*ret_fd = steal_fd(&fd);
 	return rc;

@@ -3,6 +3,7 @@
 #include "tgt.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/kill.h"
 #include "attachfs/log.h"
 
 #include "tcp_sockets.h"
@@ -97,9 +98,11 @@ int tgt_target_resize(struct tgt_call *call, struct tgt_target *t, const char *p
 		log_warning("dock %s: growing without a pause: %s", call->b->dock->name,
 			    call->err ? call->err->text : "");
 	tcp_copies_hold(&connections, true);
+	KILL_POINT(grow_held);
 	rc = drain(call, t);
 	if (!rc)
 		rc = reopen(call, t, path);
+	KILL_POINT(grow_reopened);
 	tcp_copies_hold(&connections, false);
 	tcp_copies_free(&connections);
 	return rc;

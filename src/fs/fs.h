@@ -23,6 +23,8 @@ struct fs {
 	struct fuse_session *session;
 	bool mounted;
 	atomic_ulong ticket;
+	void (*served)(void *arg); /* set before anybody serves */
+	void *served_arg;
 
 	pthread_t notifier;
 	bool has_notifier;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "attachfs/kill.h"
 #include "fs.h"
 
 static void answer(struct intent *intent, int result)
@@ -119,6 +120,7 @@ void request_submit(struct request *r)
 	if (r->req)
 		fuse_req_interrupt_func(r->req, on_interrupt,
 					(void *)(uintptr_t)r->intent.ticket);
+	KILL_POINT(request_read);
 	core_submit(r->fs->core, &r->intent);
 }
 

@@ -21,11 +21,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
 			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
 			  FUSE_CAP_DONT_MASK;
+	const struct fs *fs = userdata;
 
-	(void)userdata;
 	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
 				  FUSE_CAP_POSIX_ACL | FUSE_CAP_SPLICE_READ);
 	conn->want |= wanted & conn->capable;
+	fs->served(fs->served_arg); /* whoever asks from now on waits for this at most */
 }
 
 const struct fuse_lowlevel_ops fs_ops = {
@@ -120,13 +121,15 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	return 0;
 }
 
-int fs_serve(struct fs *fs)
+int fs_serve(struct fs *fs, void (*served)(void *arg), void *arg)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	int rc;
 
 	if (!config)
 		return -ENOMEM;
+	fs->served = served;
+	fs->served_arg = arg;
 	fuse_loop_cfg_set_max_threads(config, SERVING_THREADS);
 	fuse_loop_cfg_set_idle_threads(config, SERVING_THREADS);
 	rc = fuse_session_loop_mt(fs->session, config);

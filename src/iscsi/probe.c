@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include "attachfs/clock.h"
+#include "attachfs/kill.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,7 @@ int probe_look(const struct probe_request *request, struct probe_answer *ret, st
 	};
 	int rc = begin(&p);
 
+	KILL_POINT(probe_logged_in);
 	if (!rc)
 		rc = probe_lun(&p, ret);
 	close_session(&p);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attachfs/kill.h"
 #include "attachfs/log.h"
 #include "worker.h"
 
@@ -35,6 +36,7 @@ struct comparison {
 	struct exports found, wanted, unsettled;
 	struct backend_volume volume;
 	char pool[NAME_BYTES_MAX + 1];
+	bool grows; /* its size is the old or the new one, until that is settled */
 	int rc;
 	struct error *err;
 };
@@ -57,6 +59,7 @@ static int collect_unsettled(void *arg, const struct work *w)
 {
 	struct comparison *c = arg;
 
+	c->grows |= w->type == WORK_EXTEND;
 	return w->object != w->volume_number ? add_export(&c->unsettled, &w->want) : 0;
 }
 
@@ -109,8 +112,9 @@ static int apply_wanted(void *arg, const struct work *w)
 
 	volume.pool = w->pool;
 	rc = c->d->driver->export(c->d->backend, &volume, &w->want, &connection, &err);
-	if (!rc)
+	if (!rc && !c->grows)
 		rc = c->d->driver->probe(c->d->backend, &volume, &w->want, &connection, &seen, &err);
+	KILL_POINT(compare_applied);
 	if (rc) {
 		log_warning("dock %s: volume %s, %s: %s", c->d->conf->name, volume.id,
 			    w->want.initiator, err.text);
@@ -131,6 +135,7 @@ int compare_volume(struct dock_worker *d, uint64_t number, struct error *err)
 		rc = core_exports(d->core, number, collect_wanted, &c);
 	if (!rc)
 		rc = core_works(d->core, number, collect_unsettled, &c);
+	KILL_POINT(compare_listed);
 	if (!rc) {
 		remove_strangers(&c);
 		rc = core_exports(d->core, number, apply_wanted, &c);
@@ -224,6 +229,7 @@ int compare_all(struct dock_worker *d, struct error *err)
 	struct overview o = {.d = d};
 	int rc = core_volumes(d->core, d->number, add_volume, &o);
 
+	KILL_POINT(compare_begun);
 	if (o.n)
 		qsort(o.volumes, o.n, sizeof(*o.volumes), by_id);
 	if (!rc)

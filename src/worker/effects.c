@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attachfs/buf.h"
+#include "attachfs/kill.h"
 #include "worker.h"
 
 /* Not an answer but none yet: the same call will be made again. */
@@ -47,6 +48,15 @@ static struct backend_export other_mode(const struct backend_export *export_)
 	return other;
 }
 
+/* The backend has done what was to be done, or refused it. */
+static int settle(struct dock_worker *d, const struct work *w, int result,
+		  const struct backend_connection *connection, enum access_mode seen,
+		  const struct error *err)
+{
+	KILL_POINT(work_done);
+	return core_settle(d->core, w, result, connection, seen, err);
+}
+
 /* Export and probe; an export that fails its probe is withdrawn, for ever so long. */
 static int export_and_probe(struct dock_worker *d, const struct work *w,
 			    struct backend_connection *connection, enum access_mode *seen,
@@ -55,6 +65,7 @@ static int export_and_probe(struct dock_worker *d, const struct work *w,
 	struct error ignored;
 	int rc = d->driver->export(d->backend, &w->volume, &w->want, connection, err);
 
+	KILL_POINT(work_exported);
 	if (!rc)
 		rc = d->driver->probe(d->backend, &w->volume, &w->want, connection, seen, err);
 	if (rc && !is_passing(rc) &&
@@ -74,6 +85,7 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 		rc = check_sessions(d, w, &other, err);
 	if (!rc && w->switches) {
 		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
+		KILL_POINT(work_unexported);
 		if (rc) /* what is there is still the old mode: tried again until it is not */
 			return rc;
 	}
@@ -81,7 +93,7 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 		rc = export_and_probe(d, w, &connection, &seen, err);
 	if (is_passing(rc))
 		return rc;
-	return core_settle(d->core, w, rc, &connection, seen, err);
+	return settle(d, w, rc, &connection, seen, err);
 }
 
 /* Both modes: an interrupted switch may have left either. */
@@ -93,15 +105,16 @@ static int detach(struct dock_worker *d, const struct work *w, struct error *err
 	if (w->sessions_forbid)
 		rc = check_sessions(d, w, &w->want, err) ?: check_sessions(d, w, &other, err);
 	if (rc == -EBUSY) {
-		rc = core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+		rc = settle(d, w, rc, NULL, ACCESS_NONE, err);
 		dock_kick(d, w->volume_number, KICK_COMPARE); /* a switch may be half done */
 		return rc;
 	}
 	if (!rc)
 		rc = d->driver->unexport(d->backend, &w->volume, &w->want, err);
+	KILL_POINT(work_unexported);
 	if (!rc)
 		rc = d->driver->unexport(d->backend, &w->volume, &other, err);
-	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+	return rc ? rc : settle(d, w, 0, NULL, ACCESS_NONE, NULL);
 }
 
 /* Whatever has not been proved is tried again, and told as such. */
@@ -109,7 +122,7 @@ static int fence(struct dock_worker *d, const struct work *w, struct error *err)
 {
 	int rc = d->driver->fence(d->backend, &w->volume, &w->want, err);
 
-	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+	return rc ? rc : settle(d, w, 0, NULL, ACCESS_NONE, NULL);
 }
 
 /* The bytes are worth trying for until they are gone. */
@@ -117,7 +130,7 @@ static int purge(struct dock_worker *d, const struct work *w, struct error *err)
 {
 	int rc = d->driver->purge(d->backend, &w->volume, err);
 
-	return rc ? rc : core_settle(d->core, w, 0, NULL, ACCESS_NONE, NULL);
+	return rc ? rc : settle(d, w, 0, NULL, ACCESS_NONE, NULL);
 }
 
 static int provision(struct dock_worker *d, const struct work *w, struct error *err)
@@ -127,7 +140,7 @@ static int provision(struct dock_worker *d, const struct work *w, struct error *
 
 	if (!rc) /* what it has taken is free no more: placement must know when it is settled */
 		read_usage(d, w->volume.pool, &(struct error){0});
-	return is_passing(rc) ? rc : core_settle(d->core, w, rc, NULL, ACCESS_NONE, err);
+	return is_passing(rc) ? rc : settle(d, w, rc, NULL, ACCESS_NONE, err);
 }
 
 /* -errno: it is still to be done. */
@@ -136,6 +149,7 @@ static int run_work(struct dock_worker *d, const struct work *w)
 	struct error err = {0};
 	int rc = 0;
 
+	KILL_POINT(work_taken);
 	switch (w->type) {
 	case WORK_PROVISION:
 	case WORK_EXTEND:

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attachfs/clock.h"
+#include "attachfs/kill.h"
 #include "attachfs/log.h"
 
 #define TICK_MS	       500
@@ -70,6 +71,7 @@ static bool open_backend(struct dock_worker *d, struct error *last)
 		*last = err;
 		return false;
 	}
+	KILL_POINT(start_adopted);
 	pthread_mutex_lock(&d->lock);
 	d->backend = backend;
 	pthread_mutex_unlock(&d->lock);

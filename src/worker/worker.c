@@ -3,6 +3,8 @@
  * read again. */
 #include "worker.h"
 
+#include "attachfs/kill.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +97,7 @@ static int tell_core(struct worker *w, const struct conf *conf, const struct doc
 						  .serving = old && old->driver == driver};
 	}
 	rc = core_apply_conf(w->core, conf, can, err);
+	KILL_POINT(start_configured);
 	free(can);
 	for (size_t i = 0; i < list->n && !rc; i++)
 		if (!list->items[i]->number) /* those that are running have theirs */

@@ -38,14 +38,15 @@ class Failed(Exception):
 
 def within(seconds, what, condition):
     """Waits until condition() is true, and returns what it returned."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.001
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > end:
             raise Failed("not in time: " + what)
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
 
 
 def run(*command, **kwargs):
