@@ -3,6 +3,7 @@
 #include "tgt.h"
 
 #include "attachfs/cleanup.h"
+#include "attachfs/log.h"
 
 #include "filepool.h"
 
@@ -16,12 +17,26 @@ static int tgt_check_config(const struct dock_conf *dock, struct error *err)
 	return tgt_conf_read(dock, &conf, err);
 }
 
+/* Nobody works yet, so an account without a target is no attachment in the making. */
+static void tidy(struct backend *b, struct tgt_shard *shard, struct error *err)
+{
+	struct tgt_call call;
+	int rc = tgt_shard_use(&call, b, shard, false, err);
+
+	if (!rc && b->conf.chap)
+		rc = tgt_accounts_tidy(&call);
+	if (rc && rc != -ECONNREFUSED)
+		log_warning("dock %s: %s", b->dock->name, err->text);
+}
+
 /* A daemon that cannot be reached now is found by check(), or started for the first export. */
 static void adopt_all(struct backend *b, struct error *err)
 {
 	for (int i = 0; i < b->n_shards; i++) {
 		if (tgt_shard_refresh(b, &b->shards[i], false, err) && !b->shards[i].known)
 			b->shards[i].wanted = true; /* so that check() looks at it */
+		if (b->shards[i].daemon.pid)
+			tidy(b, &b->shards[i], err);
 		b->epoch = (b->epoch ^ (uint64_t)b->shards[i].daemon.pid ^
 			    b->shards[i].daemon.started << 24) * 1099511628211ULL;
 	}

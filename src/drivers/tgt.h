@@ -147,6 +147,8 @@ int tgt_draw_tid(void);
 struct tgt_target *tgt_table_add(struct backend *b, const char *id, enum access_mode mode,
 				 struct tgt_shard *shard, uint64_t incarnation);
 void tgt_table_remove(struct backend *b, struct tgt_target *t);
+/* For each target that the shard's daemon has now; ends when `fn` returns non-zero. */
+int tgt_table_each(struct tgt_shard *shard, int (*fn)(void *arg, struct tgt_target *t), void *arg);
 void tgt_table_free(struct backend *b);
 struct tgt_host *tgt_host_find(struct tgt_target *t, const char *initiator);
 int tgt_host_add(struct backend *b, struct tgt_target *t, const char *initiator,
@@ -238,6 +240,9 @@ int64_t tgt_session_since(struct tgt_call *call, unsigned sid);
 /* Looks for new ones now and then; called with each check(). */
 void tgt_sessions_watch(struct backend *b, struct tgt_shard *shard);
 void tgt_sessions_forget(struct tgt_shard *shard);
+
+/* tgt_tidy.c: deletes accounts of attachments that no target has. Nobody else may be working. */
+int tgt_accounts_tidy(struct tgt_call *call);
 
 /* tgt_logins.c: the numbers (unsigned) of all the daemon's sessions. */
 int tgt_session_numbers(struct tgt_call *call, struct buf *ret);

@@ -56,6 +56,13 @@ bool tgt_daemon_alive(const struct tgt_daemon *daemon)
 	return daemon->pid && daemon->started && start_time(daemon->pid) == daemon->started;
 }
 
+bool tgt_daemon_reachable(const struct tgt_link *link)
+{
+	struct stat st;
+
+	return !lstat(link->socket, &st) && S_ISSOCK(st.st_mode);
+}
+
 bool tgt_daemon_locked(const struct tgt_link *link)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};

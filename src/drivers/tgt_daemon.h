@@ -25,6 +25,9 @@ int tgt_daemon_find(const struct tgt_link *link, struct tgt_daemon *ret, struct 
 /* Is that very process still there? */
 bool tgt_daemon_alive(const struct tgt_daemon *daemon);
 
+/* Is its socket still where it was? */
+bool tgt_daemon_reachable(const struct tgt_link *link);
+
 /* Does any process hold the lock beside that socket, as every tgtd does while it lives? */
 bool tgt_daemon_locked(const struct tgt_link *link);
 

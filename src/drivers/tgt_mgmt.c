@@ -155,22 +155,6 @@ static int peer_pid(const struct tgt_link *link, int fd, pid_t *ret, struct erro
 	return 0;
 }
 
-static int connect_daemon(const struct tgt_link *link, int *ret, struct error *err)
-{
-	_cleanup_close_ int fd = -1;
-	pid_t pid = 0;
-	int rc = connect_socket(link, &fd, err);
-
-	if (!rc)
-		rc = peer_pid(link, fd, &pid, err);
-	if (rc)
-		return rc;
-	if (link->pid && pid != link->pid)
-		return error_set(err, ESTALE, "tgtd at %s was restarted", link->socket);
-	*ret = steal_fd(&fd);
-	return 0;
-}
-
 static int send_all(const struct tgt_link *link, int fd, const void *data, size_t n,
 		    struct error *err)
 {
@@ -289,6 +273,40 @@ static int receive_reply(const struct tgt_link *link, int fd, struct buf *reply,
 			 tgt_errors[header.error].text);
 }
 
+/*
+ * tgtd 1.0.85 reads a request with read(2) and takes 0, the end, for an error only if errno is
+ * not EAGAIN, which it has been ever since a host's connection was read to its end. So when a
+ * connection ends before its request is whole, tgtd never closes it, is woken by it at once and
+ * always, and runs at real-time priority. Hence no connection is closed on which nothing was
+ * asked; this asks for something cheap.
+ */
+static const struct tgt_request nothing = {.mode = TGT_PORTAL, .op = TGT_SHOW, .tid = -1};
+
+static int ask_nothing(const struct tgt_link *link, int fd, struct error *err)
+{
+	int rc = send_request(link, fd, &nothing, err);
+
+	return rc ? rc : receive_reply(link, fd, NULL, err);
+}
+
+static int connect_daemon(const struct tgt_link *link, int *ret, struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	pid_t pid = 0;
+	int rc = connect_socket(link, &fd, err);
+
+	if (!rc)
+		rc = peer_pid(link, fd, &pid, err);
+	if (rc)
+		return rc;
+	if (link->pid && pid != link->pid) {
+		ask_nothing(link, fd, NULL);
+		return error_set(err, ESTALE, "tgtd at %s was restarted", link->socket);
+	}
+	*ret = steal_fd(&fd);
+	return 0;
+}
+
 int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err)
 {
 	int rc = receive_reply(link, fd, reply, err);
@@ -324,7 +342,31 @@ int tgt_mgmt_call(const struct tgt_link *link, const struct tgt_request *request
 int tgt_listener(const struct tgt_link *link, pid_t *ret, struct error *err)
 {
 	_cleanup_close_ int fd = -1;
+	pid_t pid = 0;
 	int rc = connect_socket(link, &fd, err);
 
-	return rc ? rc : peer_pid(link, fd, ret, err);
+	if (!rc)
+		rc = peer_pid(link, fd, &pid, err);
+	if (!rc)
+		rc = ask_nothing(link, fd, err);
+	if (!rc)
+		*ret = pid;
+	return rc;
+}
+
+/*
+ * A request whose answer cannot be sent leaves EPIPE in tgtd's errno, and with that it closes the
+ * connections that it is woken by, before a host's can put EAGAIN there again.
+ */
+int tgt_mgmt_bury(const struct tgt_link *link, struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int rc = connect_daemon(link, &fd, err);
+
+	if (!rc && shutdown(fd, SHUT_RD))
+		rc = lost(link, errno, err);
+	if (!rc)
+		rc = send_request(link, fd, &nothing, err);
+	/* Readable at once, for it is shut: that tgtd has closed it shows as POLLHUP alone. */
+	return rc ? rc : wait_for(link, fd, 0, err);
 }

@@ -69,8 +69,11 @@ int tgt_mgmt_send(const struct tgt_link *link, const struct tgt_request *request
 		  struct error *err);
 int tgt_mgmt_receive(const struct tgt_link *link, int fd, struct buf *reply, struct error *err);
 
-/* The process that listens there. */
+/* The process that listens there, and answers. */
 int tgt_listener(const struct tgt_link *link, pid_t *ret, struct error *err);
+
+/* Makes the daemon close what a process of ours that was killed has left half asked. */
+int tgt_mgmt_bury(const struct tgt_link *link, struct error *err);
 
 /* May `value` stand in `params`? Printable ASCII without blanks, commas, quotes: tgtd splits at
  * commas and would take the rest for parameters of its own. */

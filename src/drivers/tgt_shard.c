@@ -129,7 +129,9 @@ static int adopt(struct backend *b, struct tgt_shard *s, const struct tgt_daemon
 
 	set_daemon(b, s, daemon, false);
 	bind_call(&call, b, s, err);
-	rc = tgt_adopt(&call);
+	rc = tgt_mgmt_bury(&call.link, err);
+	if (!rc)
+		rc = tgt_adopt(&call);
 	if (!rc && tgt_release(&call))
 		log_warning("dock %s: %s", b->dock->name, err ? err->text : "");
 	pthread_mutex_lock(&b->lock);
@@ -148,6 +150,9 @@ static int refresh(struct backend *b, struct tgt_shard *s, bool may_start, struc
 	int rc;
 
 	memcpy(link.socket, s->socket, sizeof(link.socket));
+	/* Twice a second, so without bothering it; whether it answers shows when it is asked. */
+	if (tgt_daemon_alive(&s->daemon) && tgt_daemon_reachable(&link))
+		return 0;
 	rc = tgt_daemon_find(&link, &found, err);
 	if (!rc && found.pid == s->daemon.pid && found.started == s->daemon.started)
 		return 0;

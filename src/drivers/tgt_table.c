@@ -122,6 +122,20 @@ void tgt_table_remove(struct backend *b, struct tgt_target *t)
 	pthread_mutex_unlock(&b->lock);
 }
 
+int tgt_table_each(struct tgt_shard *shard, int (*fn)(void *arg, struct tgt_target *t), void *arg)
+{
+	struct backend *b = shard->backend;
+	int rc = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (size_t i = 0; i < TGT_BUCKETS && !rc; i++)
+		for (struct tgt_target *t = b->buckets[i]; t && !rc; t = t->next)
+			if (t->shard == shard && t->incarnation == shard->incarnation)
+				rc = fn(arg, t);
+	pthread_mutex_unlock(&b->lock);
+	return rc;
+}
+
 void tgt_table_free(struct backend *b)
 {
 	for (size_t i = 0; i < TGT_BUCKETS; i++)

@@ -197,7 +197,13 @@ class Victim(Lab):
         return os.path.lexists(self.path(name))
 
     def mkdir(self, name):
-        os.mkdir(self.path(name))
+        """By a process of its own: to its maker an object has no values yet (attachfs(7))."""
+        child = os.fork()
+        if not child:
+            os._exit(result_of(lambda: os.mkdir(self.path(name))))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status:
+            raise OSError(status, os.strerror(status), name)
 
     def rmdir(self, name):
         os.rmdir(self.path(name))
@@ -211,6 +217,7 @@ class Victim(Lab):
 
     def new_volume(self, name, size, multiattach=False):
         self.mkdir("volumes/" + name)
+        self.put("volumes/%s/pool" % name, "ssd:fast")
         if multiattach:
             self.put("volumes/%s/multiattach" % name, "true")
         if size:
