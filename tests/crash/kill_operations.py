@@ -103,8 +103,8 @@ OPERATIONS = {
                         "v in-use 16M h1:attached,rw", "w in-use 16M h1:attached,rw",
                         errno.ENOENT, "h1"),
     "reserve": Operation(single, lambda victim: victim.mkdir(H1), "v available 16M",
-                         "v reserved 16M h1:reserved,rw", errno.EEXIST),
-    "release": Operation(reserved, lambda victim: victim.rmdir(H1), "v reserved 16M h1:reserved,rw",
+                         "v reserved 16M h1:reserved,", errno.EEXIST),
+    "release": Operation(reserved, lambda victim: victim.rmdir(H1), "v reserved 16M h1:reserved,",
                          "v available 16M", errno.ENOENT),
     # volumes
     "create": Operation(new, lambda victim: victim.put(V + "/size", "16M"), "v new 0",
@@ -117,9 +117,9 @@ OPERATIONS = {
     "delete": Operation(single, lambda victim: victim.rmdir(V), "v available 16M", "", errno.ENOENT),
     # attachments
     "attach-rw": Operation(reserved, lambda victim: victim.put(H1 + "/mode", "rw"),
-                           "v reserved 16M h1:reserved,rw", "v in-use 16M h1:attached,rw"),
+                           "v reserved 16M h1:reserved,", "v in-use 16M h1:attached,rw"),
     "attach-ro": Operation(shared, lambda victim: victim.put(H1 + "/mode", "ro"),
-                           "v in-use 16M h1:reserved,rw" + BESIDE,
+                           "v in-use 16M h1:reserved," + BESIDE,
                            "v in-use 16M h1:attached,ro" + BESIDE, 0, "h3"),
     "switch-ro": Operation(attached, lambda victim: victim.put(H1 + "/mode", "ro"),
                            "v in-use 16M h1:attached,rw", "v in-use 16M h1:attached,ro"),
@@ -137,7 +137,7 @@ OPERATIONS = {
                        "v in-use 16M h1:fenced,ro" + BESIDE, 0, "h3", "h1"),
     "unfence": Operation(fenced, lambda victim: victim.put(H1 + "/fenced", "0"),
                          "v in-use 16M h1:fenced,ro" + BESIDE,
-                         "v in-use 16M h1:reserved,ro" + BESIDE),
+                         "v in-use 16M h1:reserved," + BESIDE),
     "fence-host": Operation(twice_attached, lambda victim: victim.put("hosts/h1/fenced", "1"),
                             "v in-use 16M h1:attached,rw; w in-use 16M h1:attached,ro h2:attached,rw",
                             "h1 is out; v reserved 16M h1:fenced,rw; "
