@@ -67,7 +67,8 @@ struct backend_session {
 	int64_t since;	  /* ns since 1970: it is known to have been there then; 0 = not known */
 };
 
-/* Capacity of a pool in bytes, as it really is at this moment. */
+/* Capacity of a pool in bytes, as it really is at this moment: one moment for all of it, as placement
+ * goes by the sum of `free` and `allocated`. */
 struct pool_usage {
 	uint64_t total;	   /* totalCapacity, or the file system's */
 	uint64_t free;	   /* what can still be written: never more than the file system has */

@@ -112,8 +112,6 @@ struct pool {
 	uint64_t provisioned;	 /* sum of the sizes of its volumes, bytes */
 	uint64_t configured;
 	struct text extras;	 /* its capabilities: see capability_find() */
-	uint64_t pending;	 /* of `provisioned`, what a thick pool's backend may not have taken
-				  * yet */
 };
 
 struct profile {
@@ -159,7 +157,6 @@ struct volume {
 	uint64_t touched;	    /* a host was let at it: its bytes may matter */
 	struct text backing;	    /* UUID that backends know it by; empty: its id */
 	uint64_t left;		    /* while it moves: the volume that it was, by number */
-	uint64_t pending;	    /* what is pending in its pool for it */
 	uint64_t status;     /* enum volume_status */
 	uint64_t pool;	     /* number of the pool it is placed in, 0 = none */
 	uint64_t real_bytes; /* what the backend has made of it */
@@ -402,7 +399,6 @@ enum pool_node {
 	POOL_TOTAL_CONFIGURED,
 	POOL_CONFIGURED,
 	POOL_EXTRAS,
-	POOL_PENDING,
 };
 enum host_node {
 	HOST_INITIATOR = 2,
@@ -457,7 +453,6 @@ enum volume_node {
 	VOLUME_BACKING,
 	VOLUME_LEFT,
 	VOLUME_DRAFT_NAME,
-	VOLUME_PENDING,
 	VOLUME_NODES
 };
 enum attachment_node {

@@ -185,10 +185,8 @@ int place_volume(struct change *c, const struct volume *v, uint64_t *ret_pool);
 /* Bytes that can still be provisioned, and that could be if it were empty. -EAGAIN while
  * the backend has not told its capacity. */
 int pool_room(struct core *core, const struct pool *pool, uint64_t *ret, uint64_t *ret_limit);
-/* Adds to what is provisioned in the volume's pool, for its backend to take. */
-int pool_charge(struct change *c, struct volume *v, uint64_t bytes);
-/* The backend has taken it, or never will. */
-int pool_arrived(struct change *c, struct volume *v);
+/* Adds to what is provisioned in a pool, or takes from it. */
+int pool_charge(struct change *c, uint64_t pool, uint64_t bytes);
 int pool_discharge(struct change *c, uint64_t pool, uint64_t bytes);
 /* The pool by its number, and the dock that it is in. */
 int pool_get(struct tx *tx, uint64_t number, union any *ret_pool, union any *ret_dock);

@@ -79,7 +79,7 @@ int volume_move(struct change *c, union any *now, const union any *before)
 	if (!rc)
 		rc = enter(c, v, pool);
 	if (!rc)
-		rc = pool_charge(c, v, v->size_bytes);
+		rc = pool_charge(c, pool, v->size_bytes);
 	if (rc)
 		return rc;
 	uuid_generate_random(id);

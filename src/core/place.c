@@ -46,43 +46,25 @@ int pool_room(struct core *core, const struct pool *p, uint64_t *ret, uint64_t *
 	if (p->thin)
 		limit = (uint64_t)((double)usable * (double)p->over_subscription / 1000.0);
 	*ret_limit = limit;
-	*ret = minus(limit, p->provisioned);
-	if (!p->thin && *ret > minus(usage.free, p->pending))
-		*ret = minus(usage.free, p->pending);
+	/*
+	 * What a thick pool can hold is what is free and what its volumes have taken: a sum that
+	 * stays the same while they are made and purged, unlike either of the two.
+	 */
+	*ret = limit;
+	if (!p->thin && limit > usage.free + usage.allocated)
+		*ret = usage.free + usage.allocated;
+	*ret = minus(*ret, p->provisioned);
 	return 0;
 }
 
-/*
- * A thick pool's backend tells what is free, but the volumes that it is about to make are not
- * in that number yet; they are pending until it was asked again (worker/effects.c).
- */
-int pool_charge(struct change *c, struct volume *v, uint64_t bytes)
+int pool_charge(struct change *c, uint64_t number, uint64_t bytes)
 {
 	union any pool;
-	int rc = change_load(c, v->pool, KIND_POOL, &pool);
+	int rc = change_load(c, number, KIND_POOL, &pool);
 
 	if (rc)
 		return rc;
 	pool.pool.provisioned += bytes;
-	if (!pool.pool.thin) {
-		pool.pool.pending += bytes;
-		v->pending += bytes;
-	}
-	return change_store(c, &pool);
-}
-
-int pool_arrived(struct change *c, struct volume *v)
-{
-	union any pool;
-	int rc;
-
-	if (!v->pending)
-		return 0;
-	rc = change_load(c, v->pool, KIND_POOL, &pool);
-	if (rc)
-		return rc;
-	pool.pool.pending = minus(pool.pool.pending, v->pending);
-	v->pending = 0;
 	return change_store(c, &pool);
 }
 

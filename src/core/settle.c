@@ -94,8 +94,6 @@ static int settle_volume(struct change *c, struct outcome *o)
 	if (rc || o->stale)
 		return o->stale ? 0 : rc;
 	rc = settled(c, o->work);
-	if (!rc)
-		rc = pool_arrived(c, &object.volume);
 	if (rc)
 		return rc;
 	change_touch(c, &object, VOLUME_STATUS);

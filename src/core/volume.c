@@ -52,7 +52,7 @@ static int create_sized(struct change *c, union any *object)
 		return rc;
 	v->pool = pool;
 	change_touch(c, object, VOLUME_DOCK);
-	rc = pool_charge(c, v, v->size_bytes);
+	rc = pool_charge(c, pool, v->size_bytes);
 	if (!rc)
 		rc = link_add_pool(c, v);
 	return rc ? rc : volume_begin_work(c, v, VOLUME_CREATING);
@@ -79,7 +79,7 @@ static int grow(struct change *c, struct volume *now, const union any *before)
 				 "driver %.*s cannot grow a volume that is attached: detach %s first",
 				 TEXT_ARG(dock.dock.driver), t.holder);
 	now->size_before = before->o.attr[VOLUME_SIZE].raw;
-	rc = pool_charge(c, now, more);
+	rc = pool_charge(c, now->pool, more);
 	return rc ? rc : volume_begin_work(c, now, VOLUME_EXTENDING);
 }
 

@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* How often a folder is measured until nothing has changed meanwhile. */
+#define ROOM_TRIES 3
+
 const struct pool_conf *filepool_find(const struct dock_conf *dock, const char *name)
 {
 	for (size_t i = 0; i < dock->n_pools; i++)
@@ -246,6 +249,26 @@ static uint64_t sum_blocks(DIR *dir)
 	return bytes;
 }
 
+/* Both at one moment: what is being made moves from the one to the other. */
+static int read_room(DIR *dir, struct statvfs *fs, uint64_t *ret_allocated)
+{
+	struct statvfs before;
+
+	for (int tries = 0; tries < ROOM_TRIES; tries++) {
+		if (fstatvfs(dirfd(dir), &before))
+			return -errno;
+		*ret_allocated = sum_blocks(dir);
+		rewinddir(dir);
+		if (fstatvfs(dirfd(dir), fs))
+			return -errno;
+		if (fs->f_bavail == before.f_bavail)
+			return 0;
+	}
+	if (fs->f_bavail > before.f_bavail)
+		*fs = before; /* others are busy there: rather too little than too much */
+	return 0;
+}
+
 int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct error *err)
 {
 	_cleanup_close_ int folder = -1;
@@ -256,14 +279,14 @@ int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct 
 
 	if (rc)
 		return rc;
-	if (fstatvfs(folder, &fs))
-		return error_set(err, errno, "pool folder %s: %m", pool->path);
 	dir = fdopendir(folder);
 	if (!dir)
 		return error_set(err, errno, "pool folder %s: %m", pool->path);
 	folder = -1; /* closedir() closes it */
-	usage.allocated = sum_blocks(dir);
+	rc = read_room(dir, &fs, &usage.allocated);
 	closedir(dir);
+	if (rc)
+		return error_set(err, -rc, "pool folder %s: %s", pool->path, strerror(-rc));
 	usage.total = pool->total_bytes ? pool->total_bytes : fs.f_blocks * fs.f_frsize;
 	usage.free = fs.f_bavail * fs.f_frsize;
 	if (usage.free + usage.allocated > usage.total)

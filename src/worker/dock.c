@@ -154,7 +154,6 @@ static void init_locks(struct dock_worker *d)
 	pthread_condattr_t attr;
 
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_mutex_init(&d->usage_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&d->wake, &attr);
@@ -231,7 +230,6 @@ void dock_free(struct dock_worker *d)
 		}
 	pthread_cond_destroy(&d->tick);
 	pthread_cond_destroy(&d->wake);
-	pthread_mutex_destroy(&d->usage_lock);
 	pthread_mutex_destroy(&d->lock);
 	conf_unload(d->held);
 	free(d);

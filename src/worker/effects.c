@@ -138,8 +138,6 @@ static int provision(struct dock_worker *d, const struct work *w, struct error *
 	int rc = w->type == WORK_EXTEND ? d->driver->extend(d->backend, &w->volume, err)
 					: d->driver->provision(d->backend, &w->volume, err);
 
-	if (!rc) /* what it has taken is free no more: placement must know when it is settled */
-		read_usage(d, w->volume.pool, &(struct error){0});
 	return is_passing(rc) ? rc : settle(d, w, rc, NULL, ACCESS_NONE, err);
 }
 

@@ -34,25 +34,15 @@ static void tell_ready(struct dock_worker *d)
 	pthread_mutex_unlock(&d->worker->lock);
 }
 
-int read_usage(struct dock_worker *d, const char *pool, struct error *err)
-{
-	struct pool_usage usage;
-	int rc;
-
-	pthread_mutex_lock(&d->usage_lock);
-	rc = d->driver->pool_usage(d->backend, pool, &usage, err);
-	if (!rc)
-		core_pool_usage(d->core, d->number, pool, &usage);
-	pthread_mutex_unlock(&d->usage_lock);
-	return rc;
-}
-
-static void read_usages(struct dock_worker *d)
+static void read_usage(struct dock_worker *d)
 {
 	for (size_t i = 0; i < d->conf->n_pools; i++) {
+		struct pool_usage usage;
 		struct error err = {0};
 
-		if (read_usage(d, d->conf->pools[i].name, &err))
+		if (!d->driver->pool_usage(d->backend, d->conf->pools[i].name, &usage, &err))
+			core_pool_usage(d->core, d->number, d->conf->pools[i].name, &usage);
+		else
 			log_warning("dock %s, pool %s: %s", d->conf->name, d->conf->pools[i].name,
 				    err.text);
 	}
@@ -86,7 +76,7 @@ static bool begin_service(struct dock_worker *d)
 {
 	struct error err = {0};
 
-	read_usages(d);
+	read_usage(d);
 	core_dock_status(d->core, d->number, DOCK_AVAILABLE, NULL);
 	tell_ready(d);
 	if (!compare_all(d, &err))
@@ -115,7 +105,7 @@ static void tick(struct dock_worker *d, unsigned ticks, uint64_t *epoch, bool *s
 		*served = begin_service(d);
 	}
 	if (ticks % USAGE_TICKS == 0)
-		read_usages(d);
+		read_usage(d);
 	if (ticks % MAINTAIN_TICKS == 0)
 		store_maintain(core_store(d->core));
 }

@@ -33,9 +33,6 @@ struct dock_worker {
 	pthread_t supervisor, threads[DOCK_WORKERS];
 	bool supervised;
 
-	/* Held while capacities are asked for and told, so that what is older is not told later. */
-	pthread_mutex_t usage_lock;
-
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t wake;  /* for the threads */
 	pthread_cond_t tick;  /* for the supervisor */
@@ -91,7 +88,5 @@ int compare_volume(struct dock_worker *d, uint64_t volume, struct error *err);
 
 /* supervise.c: one thread a dock, for opening, checking, capacities and what rests. */
 void *supervise(void *arg);
-/* Asks the backend how much room a pool has, and tells core. */
-int read_usage(struct dock_worker *d, const char *pool, struct error *err);
 
 #endif
