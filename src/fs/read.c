@@ -47,19 +47,20 @@ int fill_entry(struct fs *fs, struct view *v, struct ref ref, struct fuse_entry_
 {
 	fuse_ino_t ino = ino_now(fs, ref);
 	struct node_stat st;
-	bool fickle; /* its number, or to whom it is there, will change */
+	bool renumbered, fickle; /* to whom it is there will change */
 	int rc;
 
 	notifier_remember(fs, ino_of(ref));
 	rc = core_stat(v, ref, &st);
 	if (rc)
 		return rc;
-	fickle = ino != ino_of(ref) || st.is_new ||
+	renumbered = ino != ino_of(ref); /* whom nobody tells of changes */
+	fickle = renumbered || st.is_new ||
 		 (ref.node != NODE_SELF && veil_covers(fs->veils, ref.object));
 	*ret = (struct fuse_entry_param){
 		.ino = ino,
 		.entry_timeout = fickle || st.is_fleeting ? 0 : TIMEOUT_SECONDS,
-		.attr_timeout = fickle || st.is_volatile ? 0 : TIMEOUT_SECONDS,
+		.attr_timeout = renumbered || st.is_volatile ? 0 : TIMEOUT_SECONDS,
 	};
 	fill_stat(ino, &st, &ret->attr);
 	return 0;
