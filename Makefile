@@ -12,7 +12,7 @@
 # Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
 #            SANITIZE=address,undefined|thread  KILL=1 (with kill points)
 #            PREFIX=/usr/local  DESTDIR=
-#            BENCH="writes attach many read list memory" (parts of bench)
+#            BENCH="writes attach many place read list memory" (parts of bench)
 
 B	?= build
 PREFIX	?= /usr/local

@@ -8,6 +8,7 @@
 #	writes	durable writes of an attribute
 #	attach	attaching and detaching on a target daemon
 #	many	attaching beside thousands of attached volumes
+#	place	placing volumes by a profile among 10,000 pools
 #	read	stat, open and read in a tree of 100,000 volumes
 #	list	ls, ls -l and find of them
 #	memory	start-up and memory with them and 300,000 attachments
@@ -39,10 +40,11 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 if [ "${BENCH_QUICK:-0}" = 1 ]; then
-	rounds=1 volumes=300 cold_stats=100 warm=100 listed=100 writes=50
+	rounds=1 volumes=300 cold_stats=100 warm=100 listed=100 writes=50 placed=5 pools=100
 	attach_rounds=1 attaches=8 script=3 many=20
 else
-	rounds=5 volumes=100000 cold_stats=2000 warm=500 listed=1000 writes=1000
+	rounds=5 volumes=100000 cold_stats=2000 warm=500 listed=1000 writes=1000 placed=30
+	pools=1000 # of each of ten docks
 	attach_rounds=11 attaches=64 script=20
 	many=5125 # not a multiple of what a tgtd holds: the next one meets a half-full tgtd
 fi
@@ -299,6 +301,74 @@ bench_many() {
 	row "10 attaches beside $many, against beside 10 (s)" beside.many beside.few "<= 1.5"
 }
 
+# --- placement -------------------------------------------------------------------------------
+
+# ten_docks NAME POOLS: all pools are what the profile below asks for, so each is compared in full
+ten_docks() {
+	local dock pool
+	for dock in 0 1 2 3 4 5 6 7 8 9; do
+		{
+			printf 'driver: memory\nmultiAttach: true\npool:\n'
+			for ((pool = 0; pool < $2; pool++)); do
+				printf '  p%d: {totalCapacity: 100, extras: {%s, %s, %s}}\n' "$pool" \
+					'dataStorage: {compression: false}' \
+					'ioConnectivity: {accessProtocol: iscsi, maxIOPS: 7000000}' \
+					'advanced: {diskType: SSD, latency: 5ms}'
+			done
+		} >"$tmp/$1/docks.d/d$dock.yaml"
+	done
+}
+
+make_placing() { # NAME POOLS_OF_A_DOCK
+	local profile=$tmp/mnt.$1/profiles/gold
+	configure "$1" "$tmp/$1/state"
+	ten_docks "$1" "$2"
+	start_attachfs "$1"
+	wait_for 60 "$1" docks_available "$1"
+	mkdir "$profile"
+	echo '<is> True' >"$profile/extra_specs/multiattach"
+	echo '>= 5000' >"$profile/extra_specs/ioConnectivity.maxIOPS"
+	echo '<in> SSD' >"$profile/extra_specs/advanced.diskType"
+}
+
+make_pools() {
+	make_placing pools "$pools"
+}
+
+make_pool() {
+	make_placing pool 1
+}
+
+# place_round NAME FIRST: volumes of that profile are given their size, one after another
+place_round() {
+	local volume list=()
+	for ((volume = $2; volume < $2 + placed; volume++)); do
+		mkdir "$tmp/mnt.$1/volumes/v$volume"
+		echo gold >"$tmp/mnt.$1/volumes/v$volume/profile"
+		list+=("$tmp/mnt.$1/volumes/v$volume/size")
+	done
+	# shellcheck disable=SC2016
+	seconds "place.$1" bash -c 'for size; do echo 16M >"$size"; done' - "${list[@]}"
+}
+
+placed_already=0
+bench_place() {
+	local i
+	for ((i = 0; i < rounds; i++)); do
+		place_round pools "$placed_already"
+		place_round pool "$placed_already"
+		placed_already=$((placed_already + placed))
+	done
+	row "place a volume, $((pools * 10)) pools (s; 10 pools)" "=$(each pools)" "=$(each pool)" -
+	row "placing, each 1,000 pools (ms; 1 ms)" \
+		"=$(awk -v a="$(each pools)" -v b="$(each pool)" -v n="$pools" \
+			'BEGIN { printf "%.3f", (a - b) * 1000 / (n / 100) }')" =1 "<= 1"
+}
+
+each() { # NAME: seconds of one volume
+	awk -v all="$(median "place.$1")" -v n="$placed" 'BEGIN { printf "%.6f", all / n }'
+}
+
 # --- all of it -------------------------------------------------------------------------------
 
 both_ways() { # FUNCTION
@@ -334,6 +404,13 @@ part_many() {
 	both_ways bench_many
 }
 
+part_place() {
+	need pools pool
+	both_ways bench_place
+	stop pools
+	stop pool
+}
+
 end_targets() {
 	local name
 	for name in few many; do
@@ -358,7 +435,7 @@ part_memory() {
 	bench_memory
 }
 
-parts=${BENCH:-writes attach many read list memory}
+parts=${BENCH:-writes attach many place read list memory}
 for part in $parts; do
 	declare -F "part_$part" >/dev/null || die "BENCH: there is no part \"$part\""
 done
