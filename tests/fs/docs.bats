@@ -118,6 +118,33 @@ mounted_tree() {
 	[ -z "$("$attachfs" -c "$dir/example/attachfs.yaml" --check-config 2>&1)" ]
 }
 
+@test "the worked example of placement in the README is what happens" {
+	local line block=$dir/session ran=$dir/ran
+	awk '/^```$/ {p = 0} p; /^```session$/ {p = 1}' "$repo/README.md" >"$block"
+	[ -s "$block" ]
+	mkdir "$dir/example.mnt" "$dir/example.d"
+	mkdir -m 700 "$dir/example.state"
+	printf 'state: %s/example.state\ndocks: example.d\n' "$dir" >"$dir/example.yaml"
+	cat >"$dir/example.d/hdd.yaml" <<-END
+		driver: memory
+		pool: {slow: {totalCapacity: 200, extras: {advanced: {diskType: HDD}}}}
+	END
+	cat >"$dir/example.d/ssd.yaml" <<-END
+		driver: memory
+		pool: {fast: {totalCapacity: 100, multiAttach: true,
+		  extras: {advanced: {diskType: SSD}, ioConnectivity: {maxIOPS: 7000000}}}}
+	END
+	"$attachfs" -c "$dir/example.yaml" "$dir/example.mnt" 3>&-
+	while read -r line; do
+		echo "$line"
+		case $line in
+		'$ '*) (cd "$dir/example.mnt" && bash -c "${line#'$ '}" 2>&1 || true) ;;
+		esac
+	done < <(grep '^[$#] ' "$block") >"$ran"
+	umount "$dir/example.mnt"
+	diff -B "$block" "$ran"
+}
+
 # Its lines, without what differs each time
 tour_in_readme() {
 	awk '/^```$/ {p = 0} p && NF && !/identity=/; /^```console$/ {p = 1}' "$repo/README.md"
