@@ -117,7 +117,9 @@ static int intent_apply(struct tx *tx, struct mutation *m)
 	struct intent *i = intent_of(m);
 	int rc = change_run(i, tx, apply_intent);
 
-	m->lazy = m->lazy && i->wait_object; /* else it is answered as soon as it is committed */
+	/* Without a wait it is answered as soon as it is committed; and what a rename makes of a
+	 * draft may be more than the attachment. */
+	m->lazy = m->lazy && i->wait_object && i->op != INTENT_RENAME;
 	KILL_POINT(intent_applied);
 	return rc;
 }
