@@ -308,6 +308,31 @@ static void test_every_pool_has_its_reason(void **state)
 			  "mem:tiny: another pool is wanted");
 }
 
+/* As many as a refusal can hold are named, and the others counted. */
+static void test_too_many_reasons(void **state)
+{
+	struct fixture *f = *state;
+	unsigned named = 0, more = 0;
+	const char *why, *at;
+	BUF_AUTO(pools);
+
+	for (unsigned i = 0; i < 300; i++)
+		buf_printf(&pools, "  p%u: {totalCapacity: 10}\n", i);
+	fixture_dock(f, "mem", pools.data);
+	fixture_start(f, false);
+	assert_int_equal(fixture_mkdir(f, "volumes/v"), 0);
+	assert_int_equal(fixture_write(f, "volumes/v/multiattach", "1"), 0);
+	assert_int_equal(refuse(f, "v", "1G"), -ENODEV);
+	why = fixture_read(f, "volumes/v/last_error");
+	for (at = why; (at = strstr(at, "multiattach is false")); at++)
+		named++;
+	at = strstr(why, "; and ");
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "; and %u pools more\n", &more), 1);
+	assert_int_equal(named + more, 300);
+	assert_true(named > 10);
+}
+
 static void test_no_pool_at_all(void **state)
 {
 	struct fixture *f = *state;
@@ -336,6 +361,7 @@ int main(void)
 		PLACE(test_multiattach_picks_a_capable_pool),
 		PLACE(test_multiattach_nowhere),
 		PLACE(test_every_pool_has_its_reason),
+		PLACE(test_too_many_reasons),
 		PLACE(test_no_pool_at_all),
 	};
 
