@@ -34,10 +34,10 @@ teardown_file() {
 }
 
 @test "augtool" {
-	writes 'augtool -As -t "Simplelines incl $f" set "/files$f/1" "\"$v\""' --changed Saved
+	writes --edits 'augtool -As -t "Simplelines incl $f" set "/files$f/1" "\"$v\""' --changed Saved
 }
 
 @test "augtool --backup" {
-	writes --backup NAME.augsave --files mode,description,owner --changed Saved \
+	writes --edits --backup NAME.augsave --files mode,description,owner --changed Saved \
 		'augtool -bAs -t "Simplelines incl $f" set "/files$f/1" "\"$v\""'
 }
