@@ -368,3 +368,30 @@ int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn
 	return tx_scan(tx, TABLE_CHILDREN, (struct text){(char *)key, 9},
 		       (struct text){(char *)key, sizeof(key)}, one_child, &c);
 }
+
+struct each_paired {
+	enum kind kind;
+	paired_fn *fn;
+	void *arg;
+};
+
+static int one_paired(void *arg, struct text key, struct text record)
+{
+	struct each_paired *e = arg;
+	union any object;
+
+	if (key.n != 8 || object_decode(key_to_u64(key.p), record, &object))
+		return -EIO;
+	return object.o.kind == e->kind ? e->fn(e->arg, &object) : 0;
+}
+
+/* No object has a higher number than those that are numbered apart. */
+int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
+{
+	struct each_paired e = {kind, fn, arg};
+	uint8_t from[8];
+
+	key_u64(from, PAIRED_OBJECT);
+	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, (struct text){(char *)from, sizeof(from)},
+		       one_paired, &e);
+}

@@ -147,21 +147,33 @@ static void consider_room(struct search *s, struct text name, const struct pool 
 		buf_printf(why, "it has room for %" PRIu64 " bytes", room);
 }
 
-static int consider_pool(void *arg, uint64_t number, struct text name)
+/* "DOCK:POOL" */
+static struct text full_name(char room[2 * NAME_BYTES_MAX + 2], const char *dock, const char *pool)
 {
-	struct search *s = arg;
-	union any pool;
-	int rc = object_get_kind(s->c->tx, number, KIND_POOL, &pool);
+	char *end = stpcpy(room, dock);
 
-	if (!rc && s->dock.o.number != pool.o.parent)
-		rc = object_get_kind(s->c->tx, pool.o.parent, KIND_DOCK, &s->dock);
+	*end++ = ':';
+	end = stpcpy(end, pool);
+	return (struct text){room, (size_t)(end - room)};
+}
+
+static int consider_pool(void *arg, const union any *pool)
+{
+	char room[2 * NAME_BYTES_MAX + 2];
+	struct search *s = arg;
+	struct text name;
+	int rc = 0;
+
+	if (s->dock.o.number != pool->o.parent)
+		rc = object_get_kind(s->c->tx, pool->o.parent, KIND_DOCK, &s->dock);
 	if (rc)
 		return rc;
+	name = full_name(room, s->dock.o.name, pool->o.name);
 	s->pools++;
-	if (wish_fits(&s->wish, &pool.pool, &s->dock.dock, false, NULL, NULL))
-		consider_room(s, name, &pool.pool);
+	if (wish_fits(&s->wish, &pool->pool, &s->dock.dock, false, NULL, NULL))
+		consider_room(s, name, &pool->pool);
 	else
-		note_unfit(s, name, &pool.pool);
+		note_unfit(s, name, &pool->pool);
 	return 0;
 }
 
@@ -182,8 +194,7 @@ int place_volume(struct change *c, const struct volume *v, uint64_t *ret_pool)
 	int rc = wish_of_volume(c->tx, v, &s.wish);
 
 	if (!rc)
-		rc = object_children(c->tx, (struct ref){ROOT_OBJECT, ROOT_POOLS}, 0,
-				     consider_pool, &s);
+		rc = object_each_paired(c->tx, KIND_POOL, consider_pool, &s);
 	if (!rc && !s.best)
 		rc = refuse(&s);
 	wish_free(&s.wish);
