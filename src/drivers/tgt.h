@@ -14,6 +14,8 @@
 #define TGT_PREFIX_MAX 128
 #define TGT_BUCKETS    1024
 #define TGT_LUN	       1
+/* A daemon that is there answers within this, however busy; a stopped one never does. */
+#define TGT_ANSWER_MS 5000
 #define TGT_NOTE_SIZE  (ISCSI_NAME_MAX + 96)
 
 /* Options of a dock's `tgt:` map; see tgt_conf.c. */

@@ -133,7 +133,7 @@ static int wait_settled(struct tgt_call *call, const struct portals *portals, in
 	while (!(rc = is_settled(call, portals)) && monotonic_ms() < deadline) {
 		clock_sleep_us(pause_us);
 		pause_us = pause_us < 20000 ? pause_us * 2 : pause_us;
-		call->link.deadline = monotonic_ms() + ms;
+		call->link.deadline = monotonic_ms() + TGT_ANSWER_MS;
 	}
 	return rc;
 }

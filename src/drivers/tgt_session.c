@@ -163,7 +163,7 @@ int tgt_sessions_end(struct tgt_call *call, struct tgt_target *t, const char *in
 				       initiator);
 		clock_sleep_us(pause_us);
 		pause_us = pause_us < 20000 ? pause_us * 2 : pause_us;
-		call->link.deadline = monotonic_ms() + 5000;
+		call->link.deadline = monotonic_ms() + TGT_ANSWER_MS;
 	}
 	return rc;
 }

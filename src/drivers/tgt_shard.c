@@ -11,9 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A daemon that is there answers within this, however busy; a stopped one never does. */
-#define ANSWER_MS 5000
-
 static int make_socket_dir(struct backend *b, const char *state_dir, struct error *err)
 {
 	char dir[sizeof(b->socket_base) - 2];
@@ -68,7 +65,7 @@ static void bind_call(struct tgt_call *call, struct backend *b, struct tgt_shard
 {
 	*call = (struct tgt_call){.b = b, .shard = shard, .err = err};
 	memcpy(call->link.socket, shard->socket, sizeof(call->link.socket));
-	call->link.deadline = monotonic_ms() + ANSWER_MS;
+	call->link.deadline = monotonic_ms() + TGT_ANSWER_MS;
 	pthread_mutex_lock(&b->lock);
 	call->link.pid = shard->daemon.pid;
 	call->incarnation = shard->incarnation;
@@ -107,7 +104,7 @@ static int start(struct backend *b, struct tgt_shard *s, struct error *err)
 		.control_port = b->conf.control_port + (unsigned)s->index,
 		.portal = s->portal,
 	};
-	struct tgt_link link = {.deadline = monotonic_ms() + ANSWER_MS};
+	struct tgt_link link = {.deadline = monotonic_ms() + TGT_ANSWER_MS};
 	struct tgt_daemon daemon;
 	int rc;
 
@@ -145,7 +142,7 @@ static int adopt(struct backend *b, struct tgt_shard *s, const struct tgt_daemon
 static int refresh(struct backend *b, struct tgt_shard *s, bool may_start, struct error *err)
 {
 	static const struct tgt_daemon nobody;
-	struct tgt_link link = {.deadline = monotonic_ms() + ANSWER_MS};
+	struct tgt_link link = {.deadline = monotonic_ms() + TGT_ANSWER_MS};
 	struct tgt_daemon found;
 	int rc;
 
