@@ -247,6 +247,8 @@ int volume_set_multiattach(struct change *c, union any *now, const union any *be
 int volume_set_profile(struct change *c, union any *now, const union any *before);
 /* Takes over what the profile that is named there says now. */
 int volume_take_profile(struct change *c, union any *volume);
+/* It is in another pool now than `before` (0: in none): what shows that has changed. */
+int volume_entered(struct change *c, union any *volume, uint64_t before);
 /* The next generation of the volume is work for the worker, and the request waits for it. */
 int volume_begin_work(struct change *c, struct volume *v, enum volume_status status);
 

@@ -55,15 +55,13 @@ static int find_pool(struct change *c, const struct volume *v, uint64_t *ret)
 
 static int enter(struct change *c, struct volume *v, uint64_t pool)
 {
+	uint64_t before = v->pool;
 	int rc = link_remove_pool(c, v);
 
 	v->pool = pool;
 	if (!rc)
 		rc = link_add_pool(c, v);
-	change_touch(c, (union any *)v, VOLUME_DOCK);
-	change_touch(c, (union any *)v, VOLUME_POOL);
-	change_touch(c, (union any *)v, VOLUME_ZONE);
-	return rc;
+	return rc ? rc : volume_entered(c, (union any *)v, before);
 }
 
 int volume_move(struct change *c, union any *now, const union any *before)

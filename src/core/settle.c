@@ -51,6 +51,8 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 		rc = pool_discharge(c, pool, v->size_bytes);
 	v->status = VOLUME_NEW;
 	v->pool = 0;
+	if (!rc)
+		rc = volume_entered(c, object, pool);
 	if (!rc && !v->draft_name.n)
 		rc = change_set_raw(c, object, VOLUME_SIZE, NULL);
 	return rc ? rc : draft_again_volume(c, object);

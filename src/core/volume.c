@@ -2,6 +2,7 @@
 /* Volumes: the rules of making, growing, renaming and removing them. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "core.h"
 
@@ -40,6 +41,50 @@ static int wait_again(struct change *c, const struct volume *now, const struct v
 	return 0;
 }
 
+struct shown_place {
+	char pool[2 * NAME_BYTES_MAX + 2], dock[NAME_BYTES_MAX + 1];
+	struct text zone;
+};
+
+static int show_place(struct change *c, uint64_t number, struct shown_place *ret)
+{
+	union any pool, dock;
+	int rc = number ? pool_get(c->tx, number, &pool, &dock) : 0;
+
+	*ret = (struct shown_place){.zone = TEXT_NONE};
+	if (rc || !number)
+		return rc;
+	snprintf(ret->pool, sizeof(ret->pool), "%s:%s", dock.o.name, pool.o.name);
+	text_copy(ret->dock, sizeof(ret->dock), text_of(dock.o.name));
+	ret->zone = change_keep(c, pool.pool.availability_zone);
+	return 0;
+}
+
+/* What somebody has written there is shown, wherever the volume is. */
+static void touch_shown(struct change *c, union any *volume, uint8_t node)
+{
+	if (volume->o.attr[node].flags & ATTR_HAS_RAW)
+		return;
+	change_touch(c, volume, node);
+	change_note(c, &(struct note){.type = NOTE_NODE, .ref = {volume->o.number, node}});
+}
+
+int volume_entered(struct change *c, union any *volume, uint64_t before)
+{
+	struct shown_place was, is;
+	int rc = show_place(c, before, &was) ?: show_place(c, volume->volume.pool, &is);
+
+	if (rc)
+		return rc;
+	if (strcmp(was.pool, is.pool))
+		touch_shown(c, volume, VOLUME_POOL);
+	if (strcmp(was.dock, is.dock))
+		touch_shown(c, volume, VOLUME_DOCK);
+	if (!text_equal(was.zone, is.zone))
+		touch_shown(c, volume, VOLUME_ZONE);
+	return 0;
+}
+
 static int create_sized(struct change *c, union any *object)
 {
 	struct volume *v = &object->volume;
@@ -51,8 +96,9 @@ static int create_sized(struct change *c, union any *object)
 	if (rc)
 		return rc;
 	v->pool = pool;
-	change_touch(c, object, VOLUME_DOCK);
-	rc = pool_charge(c, pool, v->size_bytes);
+	rc = volume_entered(c, object, 0);
+	if (!rc)
+		rc = pool_charge(c, pool, v->size_bytes);
 	if (!rc)
 		rc = link_add_pool(c, v);
 	return rc ? rc : volume_begin_work(c, v, VOLUME_CREATING);

@@ -104,6 +104,43 @@ static void test_moves(void **state)
 	assert_int_equal(fixture_unsettled(f), 0);
 }
 
+static struct ref row(struct fixture *f, uint8_t node)
+{
+	struct ref ref;
+
+	assert_int_equal(fixture_ref(f, "volumes/v", &ref), 0);
+	ref.node = node;
+	return ref;
+}
+
+/* Users may write them, but they have changed by themselves: kernels must forget what they know. */
+static void test_what_it_shows(void **state)
+{
+	struct fixture *f = *state;
+	struct work work;
+	union any before, after;
+
+	fixture_object(f, "volumes/v", &before);
+	fixture_forget_notes(f);
+	begin_move(f, &work);
+	fixture_settle(f, &work, 0, NULL);
+	fixture_object(f, "volumes/v", &after);
+	assert_true(fixture_noted_node(f, row(f, VOLUME_POOL)));
+	assert_false(fixture_noted_node(f, row(f, VOLUME_ZONE))); /* which is the same */
+	assert_true(after.o.attr[VOLUME_POOL].inode.mtime > before.o.attr[VOLUME_POOL].inode.mtime);
+	assert_true(after.o.attr[VOLUME_ZONE].inode.mtime ==
+		    before.o.attr[VOLUME_ZONE].inode.mtime);
+	assert_true(after.o.attr[VOLUME_DOCK].inode.mtime ==
+		    before.o.attr[VOLUME_DOCK].inode.mtime);
+	assert_int_equal(fixture_mkdir(f, "volumes/w"), 0);
+	fixture_forget_notes(f);
+	fixture_begin_write(f, "volumes/w/size", "1G");
+	fixture_settle_all(f, "w");
+	fixture_object(f, "volumes/w", &after);
+	assert_true(fixture_noted_node(f, (struct ref){after.o.number, VOLUME_POOL}));
+	assert_true(fixture_noted_node(f, (struct ref){after.o.number, VOLUME_ZONE}));
+}
+
 static void test_moves_twice(void **state)
 {
 	struct fixture *f = *state;
@@ -291,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOVE(test_moves),
+		MOVE(test_what_it_shows),
 		MOVE(test_moves_twice),
 		MOVE(test_fails),
 		MOVE(test_profile_goes_back),
