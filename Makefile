@@ -131,7 +131,7 @@ check-drivers: tests-built
 check-fs: tests-built
 	$Q B=$B tests/run
 check-tools: tests-built
-	$Q B=$B tests/run tests/tools/*.bats
+	$Q B=$B BATS_TEST_TIMEOUT=900 tests/run tests/tools/*.bats
 
 # Every executable file of tests/crash is a test; TORTURE=1 tells them to take their time.
 # $B/kill/attachfs is the program with its kill points (include/attachfs/kill.h).

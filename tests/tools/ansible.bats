@@ -5,7 +5,7 @@ load lib
 
 setup_file() {
 	tools_start
-	export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_PIPELINING=true
+	export TOOL_SECONDS=300 ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_PIPELINING=true
 }
 
 teardown_file() {
@@ -35,7 +35,7 @@ playbook() { # MODULE ARGUMENTS
 export -f playbook
 
 plays() { # PLAYBOOK
-	LC_ALL=C.UTF-8 HOME=$dir timeout 60 ansible-playbook "$1"
+	LC_ALL=C.UTF-8 HOME=$dir timeout 300 ansible-playbook "$1"
 }
 
 # MODULE ARGUMENTS [OPTION…]

@@ -18,7 +18,7 @@ teardown_file() {
 }
 
 plays() { # PLAYBOOK OPTIONS…
-	LC_ALL=C.UTF-8 HOME=$dir timeout 60 ansible-playbook "$examples/ansible/$1" \
+	LC_ALL=C.UTF-8 HOME=$dir timeout 300 ansible-playbook "$examples/ansible/$1" \
 		-e attachfs_mount="$mnt" "${@:2}" 2>&1
 }
 

@@ -5,6 +5,7 @@ load lib
 
 setup_file() {
 	tools_start
+	export TOOL_SECONDS=300
 }
 
 teardown_file() {
