@@ -24,7 +24,7 @@ struct note {
 
 enum kick {
 	KICK_WORK = 1,	   /* core_works() */
-	KICK_SESSIONS = 2, /* core_sessions_set() for each attachment */
+	KICK_SESSIONS = 2, /* core_sessions_set() for those that are wanted */
 	KICK_COMPARE = 4,  /* compare with what the backend exports */
 };
 
@@ -127,6 +127,8 @@ struct intent {
 	struct ref subject, dest;
 	char name[NAME_BYTES_MAX + 1], new_name[NAME_BYTES_MAX + 1];
 	bool no_replace;	  /* RENAME */
+	uint64_t whole;		  /* REMOVE: the volume or attachment that the caller is about to
+				   * remove with all that is in it, as far as fs/ can tell; 0 = none */
 	bool by_maker;		  /* MAKE: by the process that is making what it is in */
 	struct text value;	  /* SET, PUT */
 	unsigned inode_fields;	  /* INODE, PUT */
@@ -154,6 +156,9 @@ struct intent {
 	bool poked; /* an interrupt has come */
 	int64_t deadline;
 	struct intent *next;
+	void (*resume)(struct intent *intent, int result); /* instead of answer(): see ask.c */
+	uint64_t scope, scope_generation;
+	unsigned waited_ms;
 };
 
 void core_submit(struct core *core, struct intent *intent);
@@ -235,6 +240,14 @@ int core_dock_status(struct core *core, uint64_t dock, enum dock_status status,
 /* Remembered in memory only. */
 void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
 		     const struct pool_usage *usage);
+/*
+ * KICK_SESSIONS: between begin and end, core_sessions_set() for each attachment of the volume
+ * that is wanted. Those who ask before a change have an answer then, if they asked before the
+ * beginning; or none, if `result` is -errno.
+ */
+uint64_t core_sessions_begin(struct core *core);
+bool core_sessions_wanted(struct core *core, uint64_t volume, uint64_t attachment);
+void core_sessions_end(struct core *core, uint64_t volume, uint64_t begun, int result);
 /* The live sessions of an attachment, one line each, as `sessions` shows them. In memory only.
  * Answers those who asked; with `result` -errno they get that. */
 void core_sessions_set(struct core *core, uint64_t attachment, int result, struct text lines);

@@ -202,7 +202,8 @@ void core_submit(struct core *core, struct intent *intent)
 	intent->core = core;
 	intent->mutation = (struct mutation){
 		.apply = intent_apply, .refused = intent_refused, .done = intent_done};
-	store_submit(core->store, &intent->mutation);
+	if (!ask_first(core, intent))
+		store_submit(core->store, &intent->mutation);
 }
 
 static int nothing(struct change *c, void *arg)

@@ -29,6 +29,7 @@ struct core {
 	struct core_hooks hooks;     /* those it belongs to */
 	struct waiters waiters;
 	struct observed *observed;
+	_Atomic uint64_t asked; /* how many have asked for sessions; see ask.c */
 };
 
 /*
@@ -160,7 +161,25 @@ void waiters_follow(struct core *core, uint64_t object, uint64_t generation,
 		    const struct failover *f);
 unsigned waiters_count(struct core *core);
 
+void waiters_told(struct core *core, uint64_t object, uint64_t generation, int result);
+bool waiters_stopping(struct core *core);
+/* Does anybody wait under this number, for `either` or `or_`? */
+bool waiters_want(struct core *core, uint64_t object, uint64_t either, uint64_t or_);
+
+/* ask.c */
+/* True: it is submitted later, or refused. */
+bool ask_first(struct core *core, struct intent *intent);
+/* Was it found without sessions just now? */
+bool ask_is_fresh(struct core *core, const struct attachment *a);
+
 /* observed.c */
+/* Queries wait under a number that no object has. */
+#define QUERY_OF(number) ((number) | 1ULL << 63)
+/* The attachment had no session a moment ago, before its `generation` began; or the volume (0)
+ * with all of its attachments. */
+void observed_set_asked(struct core *core, uint64_t number, uint64_t generation);
+bool observed_asked(struct core *core, uint64_t number, uint64_t generation, int64_t ms);
+void observed_forget(struct core *core, uint64_t number);
 int observed_open(struct observed **ret);
 void observed_close(struct observed *observed);
 bool observed_usage(struct core *core, uint64_t pool, struct pool_usage *ret);

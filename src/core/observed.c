@@ -6,12 +6,15 @@
 #include <stdlib.h>
 
 #include "attachfs/cleanup.h"
+#include "attachfs/clock.h"
 
 /* A growing array sorted by number serves for some thousands of pools and sessions. */
 struct observation {
 	uint64_t number; /* of the pool or attachment */
 	struct pool_usage usage;
 	char *sessions;
+	int64_t asked;	     /* ms */
+	uint64_t asked_for;  /* the generation that it was asked for */
 };
 
 struct observed {
@@ -123,6 +126,41 @@ void observed_sessions(struct core *core, uint64_t attachment, struct buf *out)
 	pthread_mutex_unlock(&o->lock);
 }
 
+void observed_set_asked(struct core *core, uint64_t number, uint64_t generation)
+{
+	struct observed *o = core->observed;
+	struct observation *item;
+
+	pthread_mutex_lock(&o->lock);
+	item = find_or_add(o, number);
+	if (item) {
+		item->asked = monotonic_ms();
+		item->asked_for = generation;
+	}
+	pthread_mutex_unlock(&o->lock);
+}
+
+bool observed_asked(struct core *core, uint64_t number, uint64_t generation, int64_t ms)
+{
+	struct observed *o = core->observed;
+	const struct observation *item;
+	bool recently;
+
+	pthread_mutex_lock(&o->lock);
+	item = find(o, number);
+	recently = item && item->asked && item->asked_for == generation &&
+		   item->asked + ms > monotonic_ms();
+	pthread_mutex_unlock(&o->lock);
+	return recently;
+}
+
+void observed_forget(struct core *core, uint64_t number)
+{
+	pthread_mutex_lock(&core->observed->lock);
+	forget(core->observed, number);
+	pthread_mutex_unlock(&core->observed->lock);
+}
+
 void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
 		     const struct pool_usage *usage)
 {
@@ -144,9 +182,6 @@ void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
 		item->usage = *usage;
 	pthread_mutex_unlock(&o->lock);
 }
-
-/* Queries wait under a number that no object has. */
-#define QUERY_OF(number) ((number) | 1ULL << 63)
 
 void core_sessions_set(struct core *core, uint64_t attachment, int result, struct text lines)
 {

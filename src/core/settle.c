@@ -316,6 +316,8 @@ int core_settle(struct core *core, const struct work *work, int result,
 	int rc = core_run_then(core, apply_outcome, answer_waiters, &o, NULL);
 
 	KILL_POINT(result_answered);
+	if (!rc && work->type == WORK_PURGE && !result)
+		observed_forget(core, work->object);
 	if (!rc && (work->type == WORK_DETACH || work->type == WORK_FENCE) && !result)
 		core_sessions_set(core, work->object, 0, TEXT_NONE);
 	return rc;

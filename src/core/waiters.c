@@ -34,7 +34,10 @@ static void answer_all(struct intent *taken)
 {
 	for (struct intent *next; taken; taken = next) {
 		next = taken->next;
-		taken->answer(taken, taken->mutation.result);
+		if (taken->resume)
+			taken->resume(taken, taken->mutation.result);
+		else
+			taken->answer(taken, taken->mutation.result);
 	}
 }
 
@@ -75,6 +78,36 @@ void waiters_settled(struct core *core, uint64_t object, uint64_t generation, in
 	taken = take_due(&core->waiters, has_settled, &s);
 	pthread_mutex_unlock(&core->waiters.lock);
 	answer_all(taken);
+}
+
+/* The answer came from a question that was put later than `i` has waited. */
+static int was_told(struct intent *i, void *arg)
+{
+	const struct settled *s = arg;
+
+	return i->wait_object != s->object || i->wait_generation > s->generation ? 1 : s->result;
+}
+
+void waiters_told(struct core *core, uint64_t object, uint64_t generation, int result)
+{
+	struct settled s = {object, generation, result, NULL};
+	struct intent *taken;
+
+	pthread_mutex_lock(&core->waiters.lock);
+	taken = take_due(&core->waiters, was_told, &s);
+	pthread_mutex_unlock(&core->waiters.lock);
+	answer_all(taken);
+}
+
+bool waiters_want(struct core *core, uint64_t object, uint64_t either, uint64_t or_)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&core->waiters.lock);
+	for (struct intent *i = core->waiters.first; i && !found; i = i->next)
+		found = i->wait_object == object && (i->scope == either || i->scope == or_);
+	pthread_mutex_unlock(&core->waiters.lock);
+	return found;
 }
 
 struct following {
@@ -118,11 +151,14 @@ void waiters_add(struct core *core, struct intent *intent)
 	struct waiters *w = &core->waiters;
 	bool wake;
 
-	intent->deadline = monotonic_ms() + intent->wait_ms;
+	/* What was waited for an answer to ask.c's question is part of the wait. */
+	intent->deadline = monotonic_ms() + intent->wait_ms - intent->waited_ms;
 	pthread_mutex_lock(&w->lock);
 	if (w->stopping) {
 		pthread_mutex_unlock(&w->lock);
-		intent->answer(intent, -ESHUTDOWN);
+		intent->next = NULL;
+		intent->mutation.result = -ESHUTDOWN;
+		answer_all(intent);
 		return;
 	}
 	intent->poked = intent->interrupted && intent->interrupted(intent);
@@ -132,6 +168,16 @@ void waiters_add(struct core *core, struct intent *intent)
 	pthread_mutex_unlock(&w->lock);
 	if (wake)
 		pthread_cond_signal(&w->wake);
+}
+
+bool waiters_stopping(struct core *core)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&core->waiters.lock);
+	stopping = core->waiters.stopping;
+	pthread_mutex_unlock(&core->waiters.lock);
+	return stopping;
 }
 
 unsigned waiters_count(struct core *core)

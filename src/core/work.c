@@ -50,8 +50,8 @@ static void fill_export(const struct attachment *a, struct backend_export *e)
 	text_copy(e->chap_secret, sizeof(e->chap_secret), a->chap_secret);
 }
 
-static int attachment_work(struct tx *tx, const struct attachment *a, enum work_type type,
-			   struct work *w)
+static int attachment_work(struct core *core, struct tx *tx, const struct attachment *a,
+			   enum work_type type, struct work *w)
 {
 	union any volume;
 	int rc = object_get_kind(tx, a->o.parent, KIND_VOLUME, &volume);
@@ -70,10 +70,11 @@ static int attachment_work(struct tx *tx, const struct attachment *a, enum work_
 	} else if (type == WORK_DETACH) {
 		w->sessions_forbid = a->effective_mode != ACCESS_NONE;
 	}
+	w->sessions_forbid = w->sessions_forbid && !ask_is_fresh(core, a);
 	return 0;
 }
 
-static int make_work(struct tx *tx, uint64_t number, struct work *w)
+static int make_work(struct core *core, struct tx *tx, uint64_t number, struct work *w)
 {
 	union any object;
 	int rc = object_get(tx, number, &object);
@@ -84,15 +85,16 @@ static int make_work(struct tx *tx, uint64_t number, struct work *w)
 	if (object.o.kind == KIND_VOLUME)
 		return volume_work(tx, &object.volume, w);
 	if (object.attachment.status == ATTACHMENT_ATTACHING)
-		return attachment_work(tx, &object.attachment, WORK_ATTACH, w);
+		return attachment_work(core, tx, &object.attachment, WORK_ATTACH, w);
 	if (object.attachment.status == ATTACHMENT_DETACHING)
-		return attachment_work(tx, &object.attachment, WORK_DETACH, w);
+		return attachment_work(core, tx, &object.attachment, WORK_DETACH, w);
 	if (object.attachment.status == ATTACHMENT_FENCING)
-		return attachment_work(tx, &object.attachment, WORK_FENCE, w);
+		return attachment_work(core, tx, &object.attachment, WORK_FENCE, w);
 	return -ENOENT;
 }
 
 struct works {
+	struct core *core;
 	struct tx *tx;
 	work_fn *fn;
 	void *arg;
@@ -102,7 +104,7 @@ static int one_unsettled(void *arg, struct text key, struct text value)
 {
 	struct works *s = arg;
 	struct work w;
-	int rc = make_work(s->tx, key_to_u64(key.p + 8), &w);
+	int rc = make_work(s->core, s->tx, key_to_u64(key.p + 8), &w);
 
 	(void)value;
 	return rc == -ENOENT ? 0 : rc ? rc : s->fn(s->arg, &w);
@@ -111,7 +113,7 @@ static int one_unsettled(void *arg, struct text key, struct text value)
 int core_works(struct core *core, uint64_t volume, work_fn *fn, void *arg)
 {
 	struct tx tx;
-	struct works s = {&tx, fn, arg};
+	struct works s = {core, &tx, fn, arg};
 	uint8_t key[8];
 	int rc = store_read_begin(core->store, &tx);
 
@@ -134,14 +136,14 @@ static int one_export(void *arg, uint64_t number, struct text name)
 	(void)name;
 	if (rc || a.attachment.status != ATTACHMENT_ATTACHED)
 		return rc;
-	rc = attachment_work(s->tx, &a.attachment, WORK_ATTACH, &w);
+	rc = attachment_work(s->core, s->tx, &a.attachment, WORK_ATTACH, &w);
 	return rc == -ENOENT ? 0 : rc ? rc : s->fn(s->arg, &w);
 }
 
 int core_exports(struct core *core, uint64_t volume, work_fn *fn, void *arg)
 {
 	struct tx tx;
-	struct works s = {&tx, fn, arg};
+	struct works s = {core, &tx, fn, arg};
 	int rc = store_read_begin(core->store, &tx);
 
 	if (rc)

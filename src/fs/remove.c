@@ -39,6 +39,27 @@ static void hide(fuse_req_t req, const struct place *p)
 		fuse_reply_err(req, 0);
 }
 
+/* What the caller has begun to remove with all that is in it: it has unlinked attributes of it.
+ * The topmost of what `object` is in. */
+static uint64_t begun_to_remove(struct fs *fs, uint64_t object, pid_t pid)
+{
+	struct ref above = SELF(object);
+	uint64_t found = 0;
+	struct view v;
+	struct tx tx;
+
+	if (view_begin(fs, &v, &tx))
+		return 0;
+	for (unsigned depth = 0; above.object != ROOT_OBJECT && depth < 4; depth++) {
+		if (hidden_by(fs->hidden, above.object, pid))
+			found = above.object;
+		if (core_parent(&v, SELF(above.object), &above))
+			break;
+	}
+	view_end(&v);
+	return found;
+}
+
 static void remove_node(fuse_req_t req, const struct place *p, void (*reply)(struct request *r),
 			void (*refused)(struct request *r))
 {
@@ -48,8 +69,17 @@ static void remove_node(fuse_req_t req, const struct place *p, void (*reply)(str
 		return;
 	r->refused = refused;
 	r->found = p->ref;
+	r->intent.whole = begun_to_remove(r->fs, p->dir.object, r->intent.caller.pid);
 	text_copy(r->intent.name, sizeof(r->intent.name), text_of(p->name));
 	request_submit(r);
+}
+
+/* Nothing of what the caller was about to remove will go. Its names may have been removed by other
+ * processes than the one that was refused: find -exec. */
+static void bring_back(struct request *r)
+{
+	hidden_reveal_object(r->fs->hidden, r->found.object);
+	hidden_reveal_all(r->fs->hidden, r->intent.caller.pid);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -74,7 +104,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		hide(req, &p);
 		break;
 	case FOUND_KEY:
-		remove_node(req, &p, reply_ok, NULL);
+		remove_node(req, &p, reply_ok, bring_back);
 		break;
 	case FOUND_LINK:
 		hidden_reveal_all(fs->hidden, who.pid);
@@ -131,13 +161,6 @@ static void forget_object(struct request *r)
 	for (uint8_t node = NODE_SELF; node < NODES_MAX; node++)
 		temps_drop(r->fs->temps, ino_of((struct ref){r->found.object, node}));
 	reply_ok(r);
-}
-
-/* Its names may have been removed by other processes than the one that was refused: find -exec. */
-static void bring_back(struct request *r)
-{
-	hidden_reveal_object(r->fs->hidden, r->found.object);
-	hidden_reveal_all(r->fs->hidden, r->intent.caller.pid);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

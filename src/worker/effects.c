@@ -233,10 +233,15 @@ static int tell_sessions(struct dock_worker *d, const struct work *w)
 {
 	struct error err = {0};
 	BUF_AUTO(lines);
-	int rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines, &err);
+	int rc;
 
-	core_sessions_set(d->core, w->object, rc ? rc : buf_error(&lines), buf_as_text(&lines));
-	return 0;
+	if (!core_sessions_wanted(d->core, w->volume_number, w->object))
+		return 0;
+	rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines, &err);
+
+	rc = rc ? rc : buf_error(&lines);
+	core_sessions_set(d->core, w->object, rc, buf_as_text(&lines));
+	return rc;
 }
 
 unsigned run_job(struct dock_worker *d, uint64_t volume, unsigned kicks)
@@ -248,7 +253,12 @@ unsigned run_job(struct dock_worker *d, uint64_t volume, unsigned kicks)
 		again |= KICK_COMPARE;
 	if (kicks & (KICK_WORK | KICK_COMPARE) && for_each_work(d, volume, core_works, run_work))
 		again |= KICK_WORK;
-	if (kicks & KICK_SESSIONS)
-		for_each_work(d, volume, core_exports, tell_sessions);
+	if (kicks & KICK_SESSIONS) {
+		uint64_t begun = core_sessions_begin(d->core);
+
+		int rc = for_each_work(d, volume, core_exports, tell_sessions);
+
+		core_sessions_end(d->core, volume, begun, rc);
+	}
 	return again;
 }

@@ -375,14 +375,14 @@ static void test_session_blocks_detach_during_switch(void **state)
 	struct call *call;
 
 	attach(f, H, "rw\n");
-	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\nsessions delay 60000\n");
+	fixture_faults(f, "unexport delay 60000\n");
 	fixture_begin_write(f, H "/mode", "ro\n");
 	fixture_await(f, H "/status", "attaching\n");
 	call = fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	assert_int_equal(fixture_wait(call, PATIENCE_MS), -EBUSY);
-	assert_string_equal(fixture_exports(f), "rw " IQN("h") "\n");
+	fixture_await_exports(f, "rw " IQN("h") "\n");
 }
 
 static void test_session_of_another_host_is_none(void **state)

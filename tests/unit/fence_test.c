@@ -276,7 +276,7 @@ static void test_it_overtakes_a_detach(void **state)
 	detaching = fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
 	fence = fixture_begin_write(f, H "/fenced", "1\n");
-	fixture_await(f, H "/status", "fencing\n");
+	core_flush(f->core);
 	fixture_faults(f, "");
 	assert_int_equal(fixture_wait(fence, PATIENCE_MS), 0);
 	assert_int_equal(fixture_wait(detaching, PATIENCE_MS), -ECANCELED);
