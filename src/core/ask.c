@@ -199,8 +199,8 @@ bool ask_first(struct core *core, struct intent *i)
 	i->scope_generation = q.generation;
 	i->wait_object = ASK_OF(q.volume);
 	i->wait_generation = ++core->asked;
-	i->wait_ms = (i->op == INTENT_REMOVE ? core->conf->detach_timeout_ms
-					     : core->conf->attach_timeout_ms) / 2;
+	i->wait_ms = (i->op == INTENT_REMOVE ? core->detach_timeout_ms
+					     : core->attach_timeout_ms) / 2;
 	waiters_add(core, i);
 	core_kick(core, q.dock, q.volume, KICK_SESSIONS);
 	return true;
