@@ -378,6 +378,7 @@ static void test_session_blocks_detach_during_switch(void **state)
 	fixture_faults(f, "unexport delay 60000\n");
 	fixture_begin_write(f, H "/mode", "ro\n");
 	fixture_await(f, H "/status", "attaching\n");
+	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\nunexport delay 60000\n");
 	call = fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
