@@ -169,7 +169,8 @@ struct driver {
 
 	/* Every export of this dock, or of one volume (`volume_id` not NULL), as the backend
 	 * has it at this moment, also one that is only half there. `chap_user` is empty if it was
-	 * not export() that made it. Strangers without our prefix are not listed. */
+	 * not export() that made it. Strangers without our prefix are not listed. What is left without any host
+	 * is listed with an empty `initiator`, and unexport() of that removes it. */
 	int (*list_exports)(struct backend *backend, const char *volume_id, export_fn *fn,
 			    void *arg, struct error *err);
 };

@@ -218,18 +218,24 @@ struct found_export {
 	struct backend_export export_;
 };
 
+static void add_found(const struct tgt_target *t, const char *initiator, const char *user,
+		      struct buf *list)
+{
+	struct found_export f = {.export_ = {.mode = t->mode, .shard = t->shard->index}};
+
+	text_copy(f.volume_id, sizeof(f.volume_id), text_of(t->id));
+	text_copy(f.export_.initiator, sizeof(f.export_.initiator), text_of(initiator));
+	text_copy(f.export_.chap_user, sizeof(f.export_.chap_user), text_of(user));
+	buf_add(list, &f, sizeof(f));
+}
+
+/* A target without a host was to be destroyed, or had not got its first one yet. */
 static int collect(const struct tgt_target *t, struct buf *list)
 {
-	for (size_t i = 0; i < t->n_hosts; i++) {
-		struct found_export f = {.export_ = {.mode = t->mode, .shard = t->shard->index}};
-
-		text_copy(f.volume_id, sizeof(f.volume_id), text_of(t->id));
-		text_copy(f.export_.initiator, sizeof(f.export_.initiator),
-			  text_of(t->hosts[i].initiator));
-		text_copy(f.export_.chap_user, sizeof(f.export_.chap_user),
-			  text_of(t->hosts[i].user));
-		buf_add(list, &f, sizeof(f));
-	}
+	for (size_t i = 0; i < t->n_hosts; i++)
+		add_found(t, t->hosts[i].initiator, t->hosts[i].user, list);
+	if (!t->n_hosts)
+		add_found(t, "", "", list);
 	return buf_error(list);
 }
 

@@ -120,7 +120,7 @@ int tgt_put_out(struct tgt_call *call, struct tgt_target *t, const struct backen
 {
 	struct tgt_host *host = tgt_host_find(t, e->initiator);
 	_cleanup_free_ char *known = host && *host->user ? strdup(host->user) : NULL;
-	int rc = tgt_unbind(call, t, e->initiator);
+	int rc = *e->initiator ? tgt_unbind(call, t, e->initiator) : 0;
 
 	KILL_POINT(withdraw_unbound);
 	if (!rc)

@@ -95,7 +95,8 @@ static void remove_strangers(struct comparison *c)
 		if (is_wanted(c, e))
 			continue;
 		log_warning("dock %s: removing the export of volume %s to %s, which nobody asked for",
-			    c->d->conf->name, c->volume.id, e->initiator);
+			    c->d->conf->name, c->volume.id,
+			    *e->initiator ? e->initiator : "no host");
 		keep_error(c, c->d->driver->unexport(c->d->backend, &c->volume, e, c->err));
 	}
 }

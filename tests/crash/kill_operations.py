@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the sweep does while attachfs is killed: one row for each operation."""
 import errno
+import uuid
+
+from victim import PREFIX
 
 V = "volumes/v"
 H1, H2 = (V + "/attachments/h%d" % n for n in (1, 2))
@@ -93,6 +96,34 @@ def twice_attached(victim):
     victim.attach("w", "h2", "rw")
 
 
+def plant(victim):
+    """While attachfs is down somebody else leaves in tgtd what it did not ask for."""
+    victim.kill()
+    ours = {}
+    for line in victim.tgtadm("--op", "show", "--mode", "target").splitlines():
+        if line.startswith("Target "):
+            tid, name = line[len("Target "):].split(": ")
+            ours[name[-2:]] = tid
+    target = ("--op", "new", "--mode", "target", "--tid")
+    bind = ("--op", "bind", "--mode", "target", "--tid")
+    volume = victim.unattached_id
+    victim.tgtadm(*target, "5000001", "-T", "%s:%s.rw" % (PREFIX, uuid.uuid4()))
+    victim.tgtadm(*bind, "5000001", "-Q", "iqn.2026-11.test:ghost")
+    victim.tgtadm(*target, "5000002", "-T", "%s:%s.ro" % (PREFIX, volume))  # without a host
+    victim.tgtadm(*target, "5000003", "-T", "%s:%s.rw" % (PREFIX, volume))
+    victim.tgtadm(*bind, "5000003", "-Q", "iqn.2026-11.test:h1")
+    victim.tgtadm(*bind, ours["ro"], "-Q", "iqn.2026-11.test:intruder")
+    victim.tgtadm("--op", "new", "--mode", "account", "--user", "%s.1" % uuid.uuid4(),
+                  "--password", "nobodys")
+    victim.start()
+
+
+def planted(victim):
+    shared_attached(victim)
+    victim.new_volume("w", "16M")
+    victim.unattached_id = victim.get("volumes/w/id")
+
+
 BESIDE = " h2:attached,ro h3:attached,rw"
 
 OPERATIONS = {
@@ -154,4 +185,8 @@ OPERATIONS = {
     "tgtd-dies": Operation(shared_attached, lambda victim: victim.kill_tgtd(),
                            "v in-use 16M h1:attached,ro" + BESIDE,
                            "v in-use 16M h1:attached,ro" + BESIDE, runs=True),
+    # what nobody asked for is found at start, and attachfs is killed while it removes that
+    "strangers": Operation(planted, plant, "v in-use 16M h1:attached,ro" + BESIDE + "; w available 16M",
+                           "v in-use 16M h1:attached,ro" + BESIDE + "; w available 16M",
+                           0, "h3", runs=True),
 }

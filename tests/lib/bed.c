@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -113,19 +112,18 @@ void bed_close(struct bed *bed)
 	nftw(bed->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Who holds the lock beside its socket: to connect and ask nothing would keep tgtd awake for ever. */
 pid_t bed_daemon(const struct bed *bed, int n)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	char path[128];
+	_cleanup_close_ int fd = -1;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/tgt.bed/s.%d", bed->state,
-		 n + 1);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+	snprintf(path, sizeof(path), "%s/tgt.bed/s.%d.lock", bed->state, n + 1);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || fcntl(fd, F_GETLK, &lock) || lock.l_type == F_UNLCK)
 		return 0;
-	return peer.pid;
+	return lock.l_pid;
 }
 
 /* Gone, or waiting to be reaped by init: its "State:" is Z. */
