@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,18 +60,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int sockets(struct scene *s)
-{
-	return process_sockets_count(bed_daemon(&s->bed, 0));
-}
-
 static bool come_to(struct scene *s, bool (*fits)(int n))
 {
+	const struct timespec pause = {.tv_nsec = 1000000};
 	int64_t end = monotonic_ms() + PATIENCE_MS;
+	pid_t pid = bed_daemon(&s->bed, 0);
 
-	while (!fits(sockets(s)) && monotonic_ms() < end)
-		sched_yield();
-	return fits(sockets(s));
+	while (!fits(process_sockets_count(pid)) && monotonic_ms() < end)
+		nanosleep(&pause, NULL);
+	return fits(process_sockets_count(pid));
 }
 
 static bool are_at_rest(int n)
@@ -120,10 +118,15 @@ static void ask_half(struct scene *s, size_t n)
 
 static void test_what_a_killed_process_left_is_buried(void **state)
 {
+	const struct timespec pause = {.tv_nsec = 1000000};
 	struct scene *s = *state;
+	int64_t end = monotonic_ms() + PATIENCE_MS;
+	pid_t pid = bed_daemon(&s->bed, 0);
 
-	for (int i = 0; i < 400 && !are_too_many(sockets(s)); i++)
+	for (int i = 0; !are_too_many(process_sockets_count(pid)) && monotonic_ms() < end; i++) {
 		ask_half(s, i % 2 ? 50 : 0);
+		nanosleep(&pause, NULL); /* for the host's next block */
+	}
 	assert_true(come_to(s, are_too_many)); /* else there is nothing to be seen here */
 	bed_reopen(&s->bed);
 	assert_true(come_to(s, are_at_rest));
