@@ -128,8 +128,9 @@ int change_event(struct change *c, const char *event, struct ref ref, const char
 		core_path(c->tx, ref, &path);
 	if (buf_error(&path) || buf_error(&when) || buf_error(&said))
 		return -ENOMEM;
-	object = json_pack("{s:s, s:s, s:s*, s:I, s:I, s:s*}", "time", when.data, "event", event,
-			   "path", path.data, "uid", (json_int_t)c->intent->caller.uid, "pid",
+	object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s*}", "time", when.data, "event", event,
+			   "path", path.data ? path.data : "", "uid",
+			   (json_int_t)c->intent->caller.uid, "pid",
 			   (json_int_t)c->intent->caller.pid, "detail", said.data);
 	json = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	json_decref(object);
