@@ -9,7 +9,8 @@
 #            asan (all tests under ASan and UBSan)  tsan (the concurrent ones)
 #            check-crash (kills, power loss, full disks; minutes)  torture (the same, hours)
 #            fuzz (FUZZ_SECONDS=60 each)  analyze (cppcheck)  bench (figures; no test)
-# Variables  CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
+# Variables  TOOLS=NAME (only that file of tests/tools)  STRESS_SECONDS=1 (of its stress)
+#            CC=gcc|clang  V=1 (show commands)  B=build (output folder)  WERROR=1
 #            SANITIZE=address,undefined|thread  KILL=1 (with kill points)
 #            PREFIX=/usr/local  DESTDIR=
 #            BENCH="writes attach many place read list memory" (parts of bench)
@@ -18,6 +19,7 @@ B	?= build
 PREFIX	?= /usr/local
 V	?= 0
 FUZZ_SECONDS ?= 60
+TOOLS	?= *
 Q	:= $(if $(filter 1,$V),,@)
 say	 = $(if $(filter 1,$V),,@printf '  %-7s %s\n' $(1) $(2))
 
@@ -130,8 +132,10 @@ check-drivers: tests-built
 	$Q tests/programs $(call binaries,drivers)
 check-fs: tests-built
 	$Q B=$B tests/run
+# Two files at a time: tools mostly wait for their own start. Each shows its output when it is done.
 check-tools: tests-built
-	$Q B=$B BATS_TEST_TIMEOUT=900 tests/run tests/tools/*.bats
+	$Q ls tests/tools/$(TOOLS).bats | B=$B BATS_TEST_TIMEOUT=900 xargs -P 2 -I{} sh -c \
+		'shown=$$(tests/run {} 2>&1); status=$$?; echo "== {}"; echo "$$shown"; exit $$status'
 
 # Every executable file of tests/crash is a test; TORTURE=1 tells them to take their time.
 # $B/kill/attachfs is the program with its kill points (include/attachfs/kill.h).
@@ -150,8 +154,9 @@ check-man: $(PAGES)
 	$Q for page in $(PAGES); do man --warnings -l $$page 2>&1 >/dev/null | \
 		sed "s|^|$$page: |"; done | { ! grep .; }
 
-asan: ready-test
-	$Q tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined check-unit check-drivers check-fs
+asan: ready-tools
+	$Q tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined TOOLS=stress \
+		check-unit check-drivers check-fs check-tools
 tsan: ready-test
 	$Q $(MAKE) B=$B-tsan SANITIZE=thread $(RACES:%=$B-tsan/tests/unit/%_test)
 	$Q for t in $(RACES); do TSAN_OPTIONS=halt_on_error=1 $B-tsan/tests/unit/$${t}_test || exit 1; done
