@@ -380,7 +380,7 @@ static void test_session_blocks_detach_during_switch(void **state)
 	fixture_await(f, H "/status", "attaching\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\nunexport delay 60000\n");
 	call = fixture_begin_rmdir(f, H);
-	fixture_await(f, H "/status", "detaching\n");
+	core_flush(f->core);
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	assert_int_equal(fixture_wait(call, PATIENCE_MS), -EBUSY);
 	fixture_await_exports(f, "rw " IQN("h") "\n");
