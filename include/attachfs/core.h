@@ -247,6 +247,8 @@ void core_pool_usage(struct core *core, uint64_t dock, const char *pool,
  */
 uint64_t core_sessions_begin(struct core *core);
 bool core_sessions_wanted(struct core *core, uint64_t volume, uint64_t attachment);
+/* A session would refuse what somebody asks for: worth a second look. */
+bool core_sessions_matter(struct core *core, uint64_t volume, uint64_t attachment);
 void core_sessions_end(struct core *core, uint64_t volume, uint64_t begun, int result);
 /* The live sessions of an attachment, one line each, as `sessions` shows them. In memory only.
  * Answers those who asked; with `result` -errno they get that. */

@@ -218,9 +218,14 @@ uint64_t core_sessions_begin(struct core *core)
 	return core->asked;
 }
 
+bool core_sessions_matter(struct core *core, uint64_t volume, uint64_t attachment)
+{
+	return waiters_want(core, ASK_OF(volume), volume, attachment);
+}
+
 bool core_sessions_wanted(struct core *core, uint64_t volume, uint64_t attachment)
 {
-	return waiters_want(core, ASK_OF(volume), volume, attachment) ||
+	return core_sessions_matter(core, volume, attachment) ||
 	       waiters_want(core, QUERY_OF(attachment), 0, 0);
 }
 

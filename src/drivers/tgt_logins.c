@@ -19,10 +19,15 @@
  *
  * But its TCP connection is there to be seen. When, at one moment, the daemon has exactly as
  * many connections as sessions, no login is under way, and every later one begins after the
- * detach. An honest login takes a millisecond; what lingers is cut off.
+ * detach. There may be no such moment, when hosts try to log in again and again; then only the
+ * connections that there were at the beginning count, and the sessions of that time.
+ * An honest login takes a millisecond; what lingers is cut off.
  */
 #define PATIENCE_MS 300
 #define AFTER_CUT_MS 2000
+/* So long a beginning counts: a login that was under way then and has become a session since spoils
+ * it, for it is in the connections and not in the sessions. */
+#define ROUND_MS 60
 
 /* A daemon of ours has one; more than these are not looked at, and then nothing is settled. */
 struct portals {
@@ -124,16 +129,92 @@ static int is_settled(struct tgt_call *call, const struct portals *portals)
 			 n * sizeof(unsigned) == before.len;
 }
 
-static int wait_settled(struct tgt_call *call, const struct portals *portals, int ms)
+/* The sessions that were listed at a moment, and then the connections: each session has one. */
+struct moment {
+	struct buf sessions;
+	struct tcp_sockets sockets;
+};
+
+static void moment_free(struct moment *m)
 {
-	int64_t deadline = monotonic_ms() + ms;
-	unsigned pause_us = 200;
+	buf_free(&m->sessions);
+	tcp_sockets_free(&m->sockets);
+	*m = (struct moment){0};
+}
+
+static int moment_take(struct tgt_call *call, const struct portals *portals, struct moment *ret)
+{
 	int rc;
 
-	while (!(rc = is_settled(call, portals)) && monotonic_ms() < deadline) {
+	moment_free(ret);
+	rc = tgt_session_numbers(call, &ret->sessions);
+	return rc ? rc : list_sockets(call, portals, &ret->sockets);
+}
+
+static size_t common_sessions(const struct buf *a, const struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->len; i += sizeof(unsigned))
+		for (size_t k = 0; k < b->len; k += sizeof(unsigned))
+			n += !memcmp(a->data + i, b->data + k, sizeof(unsigned));
+	return n;
+}
+
+static size_t common_sockets(const struct tcp_sockets *a, const struct tcp_sockets *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->n; i++)
+		n += tcp_sockets_has(b, a->list[i].inode);
+	return n;
+}
+
+/*
+ * 1 if no login is left of those that had begun at that moment, 0 if there may be one, -errno. A
+ * session that is in both lists had its connection all the time, hence in both lists of those,
+ * which are between. If they are as many, no other connection of that moment is left.
+ */
+static int is_over(struct tgt_call *call, const struct portals *portals, const struct moment *begun)
+{
+	struct tcp_sockets sockets = {0};
+	BUF_AUTO(sessions);
+	int rc = list_sockets(call, portals, &sockets);
+
+	if (!rc)
+		rc = tgt_session_numbers(call, &sessions);
+	if (!rc)
+		rc = common_sockets(&begun->sockets, &sockets) ==
+		     common_sessions(&begun->sessions, &sessions);
+	tcp_sockets_free(&sockets);
+	return rc;
+}
+
+static int wait_round(struct tgt_call *call, const struct portals *portals, struct moment *begun,
+		      int64_t deadline)
+{
+	int64_t end = monotonic_ms() + ROUND_MS;
+	unsigned pause_us = 500;
+	int rc = moment_take(call, portals, begun);
+
+	while (!rc && !(rc = is_over(call, portals, begun)) && monotonic_ms() < end &&
+	       monotonic_ms() < deadline) {
 		clock_sleep_us(pause_us);
-		pause_us = pause_us < 20000 ? pause_us * 2 : pause_us;
+		pause_us = pause_us < 10000 ? pause_us * 2 : pause_us;
+	}
+	return rc;
+}
+
+/* 1: settled; 0: not in that time, and `begun` is the last moment that was looked from. */
+static int wait_settled(struct tgt_call *call, const struct portals *portals, int ms,
+			struct moment *begun)
+{
+	int64_t deadline = monotonic_ms() + ms;
+	int rc = is_settled(call, portals);
+
+	while (!rc && monotonic_ms() < deadline) {
 		call->link.deadline = monotonic_ms() + TGT_ANSWER_MS;
+		rc = wait_round(call, portals, begun, deadline);
 	}
 	return rc;
 }
@@ -154,10 +235,12 @@ static int has_session(void *arg, const struct backend_session *s)
 }
 
 /*
- * Cuts off what has no session. With several connections from one address it is not certain
- * which those are; the ones that have received least are taken, as many as are too many.
+ * Cuts off what has no session, of the connections of a moment. With several connections from one
+ * address it is not certain which those are; the ones that have received least are taken, as
+ * many as are too many.
  */
-static int cut_off(struct tgt_call *call, const struct portals *portals)
+static int cut_off(struct tgt_call *call, const struct portals *portals,
+		   const struct moment *begun)
 {
 	struct tcp_sockets before = {0}, after = {0};
 	int rc = list_sockets(call, portals, &before);
@@ -168,7 +251,8 @@ static int cut_off(struct tgt_call *call, const struct portals *portals)
 	if (!rc)
 		rc = list_sockets(call, portals, &after);
 	for (size_t i = 0; i < before.n && !rc; i++) {
-		if (before.list[i].excused || !tcp_sockets_has(&after, before.list[i].inode))
+		if (before.list[i].excused || !tcp_sockets_has(&after, before.list[i].inode) ||
+		    !tcp_sockets_has(&begun->sockets, before.list[i].inode))
 			continue;
 		log_warning("dock %s: cutting off an unfinished login from %s",
 			    call->b->dock->name, before.list[i].address);
@@ -190,15 +274,16 @@ int tgt_sockets_list(struct tgt_call *call, struct tcp_sockets *ret)
 int tgt_logins_settle(struct tgt_call *call)
 {
 	struct portals portals = {0};
+	struct moment begun = {0};
 	int rc = list_portals(call, &portals);
 
 	if (!rc)
-		rc = wait_settled(call, &portals, PATIENCE_MS);
-	if (rc)
-		return rc < 0 ? rc : 0;
-	rc = cut_off(call, &portals);
+		rc = wait_settled(call, &portals, PATIENCE_MS, &begun);
 	if (!rc)
-		rc = wait_settled(call, &portals, AFTER_CUT_MS);
+		rc = cut_off(call, &portals, &begun);
+	if (!rc)
+		rc = wait_settled(call, &portals, AFTER_CUT_MS, &begun);
+	moment_free(&begun);
 	if (rc)
 		return rc < 0 ? rc : 0;
 	return error_set(call->err, ETIMEDOUT, "a login that began before is still under way at %s",

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "attachfs/buf.h"
+#include "attachfs/clock.h"
 #include "attachfs/kill.h"
 #include "worker.h"
 
@@ -20,13 +22,30 @@ static int first_session(void *arg, const struct backend_session *session)
 	return 1;
 }
 
+/* A target lists a session a little longer than its host has it: "logout && rmdir" must work. */
+#define LINGER_MS 250
+
+/* 1 if there is one that stays. */
+static int find_session(struct dock_worker *d, const struct work *w,
+			const struct backend_export *export_, struct backend_session *ret,
+			struct error *err)
+{
+	int64_t end = monotonic_ms() + LINGER_MS;
+	int rc;
+
+	while ((rc = d->driver->sessions(d->backend, &w->volume, export_, first_session, ret,
+					 err)) == 1 && monotonic_ms() < end)
+		usleep(5000);
+	return rc;
+}
+
 /* -EBUSY, naming the session, while the host is logged in to this export. */
 static int check_sessions(struct dock_worker *d, const struct work *w,
 			  const struct backend_export *export_, struct error *err)
 {
 	struct backend_session session;
 	BUF_AUTO(since);
-	int rc = d->driver->sessions(d->backend, &w->volume, export_, first_session, &session, err);
+	int rc = find_session(d, w, export_, &session, err);
 
 	if (rc != 1)
 		return rc;
@@ -231,14 +250,18 @@ static int add_session(void *arg, const struct backend_session *session)
 
 static int tell_sessions(struct dock_worker *d, const struct work *w)
 {
+	struct backend_session session;
 	struct error err = {0};
 	BUF_AUTO(lines);
-	int rc;
+	int rc = 1;
 
 	if (!core_sessions_wanted(d->core, w->volume_number, w->object))
 		return 0;
-	rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines, &err);
-
+	if (core_sessions_matter(d->core, w->volume_number, w->object))
+		rc = find_session(d, w, &w->want, &session, &err);
+	if (rc == 1)
+		rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines,
+					 &err);
 	rc = rc ? rc : buf_error(&lines);
 	core_sessions_set(d->core, w->object, rc, buf_as_text(&lines));
 	return rc;

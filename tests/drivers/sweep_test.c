@@ -417,6 +417,51 @@ static void an_unfinished_login_is_fenced(void **state)
 	}
 }
 
+static void *knock(void *arg)
+{
+	struct stubborn *s = arg;
+	struct host *h;
+
+	while (!s->stop) {
+		if (!host_open(&s->login, &h))
+			host_close(h);
+		s->logins++;
+	}
+	return NULL;
+}
+
+/* There is hardly a moment without a login under way, and none of them gets in. */
+static void who_knocks_does_not_hold_up_others(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(15);
+	struct attached host = attached(0, ACCESS_RW), other = attached(1, ACCESS_RW);
+	struct stubborn s[8] = {0};
+
+	if (!bed->real)
+		skip();
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	attach(bed, &v, &host);
+	attach(bed, &v, &other);
+	for (int k = 0; k < 8; k++) {
+		s[k].login = bed_login(k % 2 ? &other.e : &host.e, &host.c);
+		if (k < 4)
+			s[k].login.secret = "not-the-right-one";
+		assert_int_equal(pthread_create(&s[k].thread, NULL, knock, &s[k]), 0);
+	}
+	for (int i = 0; i < 20; i++) {
+		if (i % 2)
+			detach(bed, &v, &host);
+		else
+			fence(bed, &v, &host);
+		attach(bed, &v, &host);
+	}
+	for (int k = 0; k < 8; k++) {
+		assert_true(s[k].logins > 0);
+		stop_stubborn(&s[k]);
+	}
+}
+
 static void a_reader_cannot_write(void **state)
 {
 	struct bed *bed = *state;
@@ -734,6 +779,7 @@ int main(void)
 		TEST(a_writer_notices_nothing),	  TEST(a_detached_writer_is_stopped),
 		TEST(fenced_hosts_are_out),	  TEST(a_stubborn_writer_is_fenced),
 		TEST(an_unfinished_login_is_fenced), TEST(a_reader_cannot_write),
+		TEST(who_knocks_does_not_hold_up_others),
 		TEST(repeats_are_harmless),
 		TEST(a_mode_is_switched),	  TEST(it_grows_online),
 		TEST(sessions_are_counted_and_ended), TEST(a_restart_is_noticed),

@@ -209,7 +209,7 @@ ended() {
 @test "the audit log tells who fenced, and when it was done" {
 	attach "$v" h1 rw
 	put 1 "$a/h1/fenced"
-	jq -se --arg path "volumes/$v/attachments/h1" '[.[] | select(.path | startswith($path))] |
+	jq -se --arg path "volumes/$v/attachments/h1" '[.[] | select(.path // "" | startswith($path))] |
 		map(.event) | index("set") != null and index("fenced") != null and
 		(index("fenced") > index("attached"))' "$mnt/events"
 }

@@ -109,3 +109,19 @@ teardown() {
 	value_is ro "$a/effective_mode"
 	release "$out"
 }
+
+@test "logged out is logged out: rmdir and a switch right after it are not refused" {
+	local n mode=rw
+	attach "$v" "$h" rw
+	for n in 1 2 3 4 5 6 7 8; do
+		creds "$v" "$h"
+		hold "$BATS_TEST_TMPDIR/hold.$n" --interval 0
+		release "$BATS_TEST_TMPDIR/hold.$n"
+		[ $((n % 2)) = 0 ] && mode=rw || mode=ro
+		put $mode "$a/mode"
+	done
+	creds "$v" "$h"
+	hold "$BATS_TEST_TMPDIR/hold" --interval 0
+	release "$BATS_TEST_TMPDIR/hold"
+	rmdir "$a"
+}
