@@ -7,6 +7,10 @@ from lab import Failed
 from victim import PREFIX, Differs
 
 
+# Of one tgtd: its portal, its management socket, the hosts of a test, and something under way.
+SOCKETS_MAX = 10
+
+
 def expect_equal(what, got, wanted):
     if got != wanted:
         raise Differs("%s: there is %r, there should be %r" % (what, got, wanted))
@@ -167,6 +171,15 @@ def check_targets(lab, volumes):
     expect_equal("targets", found, wanted)
 
 
+def check_peace(lab):
+    """No connection is left in tgtd by a process that was killed: each one keeps it awake for ever."""
+    for pid in lab.tgtd_pids():
+        links = (os.path.join("/proc/%d/fd" % pid, fd) for fd in os.listdir("/proc/%d/fd" % pid))
+        sockets = [link for link in links if os.readlink(link).startswith("socket:")]
+        if len(sockets) > SOCKETS_MAX:
+            raise Differs("tgtd has %d sockets" % len(sockets))
+
+
 # ---- hosts ----
 
 def check_access(volumes, logins):
@@ -204,4 +217,5 @@ def check(lab):
     check_tree(lab, volumes)
     check_files(lab, volumes)
     check_targets(lab, volumes)
+    check_peace(lab)
     return volumes

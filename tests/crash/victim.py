@@ -100,8 +100,8 @@ class Session:
 
 
 class Victim(Lab):
-    def __init__(self, **settings):
-        super().__init__(docks=("ssd",), **settings)
+    def __init__(self, docks=("ssd",), settings=()):
+        super().__init__(docks=docks, settings=settings)
         self.order_file = os.path.join(self.dir, "order")
 
     # ---- the process; a kill leaves the dead mount to the next start ----
@@ -215,9 +215,9 @@ class Victim(Lab):
         self.mkdir("hosts/" + name)
         self.put("hosts/%s/initiator" % name, "iqn.2026-11.test:" + name)
 
-    def new_volume(self, name, size, multiattach=False):
+    def new_volume(self, name, size, multiattach=False, pool="ssd:fast"):
         self.mkdir("volumes/" + name)
-        self.put("volumes/%s/pool" % name, "ssd:fast")
+        self.put("volumes/%s/pool" % name, pool)
         if multiattach:
             self.put("volumes/%s/multiattach" % name, "true")
         if size:
