@@ -55,7 +55,8 @@ void dock_kick(struct dock_worker *d, uint64_t volume, unsigned kicks)
 	job = *link;
 	if (!job) {
 		job = calloc(1, sizeof(*job));
-		if (!job) { /* unsettled work is found again by the next comparison */
+		if (!job) {
+			d->missed = true;
 			pthread_mutex_unlock(&d->lock);
 			log_error("dock %s: out of memory", d->conf->name);
 			return;

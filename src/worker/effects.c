@@ -248,21 +248,31 @@ static int add_session(void *arg, const struct backend_session *session)
 	return 0;
 }
 
-static int tell_sessions(struct dock_worker *d, const struct work *w)
+static int list_sessions(struct dock_worker *d, const struct work *w, struct buf *lines)
 {
 	struct backend_session session;
 	struct error err = {0};
-	BUF_AUTO(lines);
 	int rc = 1;
 
-	if (!core_sessions_wanted(d->core, w->volume_number, w->object))
-		return 0;
 	if (core_sessions_matter(d->core, w->volume_number, w->object))
 		rc = find_session(d, w, &w->want, &session, &err);
 	if (rc == 1)
-		rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, &lines,
-					 &err);
-	rc = rc ? rc : buf_error(&lines);
+		rc = d->driver->sessions(d->backend, &w->volume, &w->want, add_session, lines, &err);
+	return rc ? rc : buf_error(lines);
+}
+
+static int tell_sessions(struct dock_worker *d, const struct work *w)
+{
+	BUF_AUTO(lines);
+	int rc;
+
+	if (!core_sessions_wanted(d->core, w->volume_number, w->object))
+		return 0;
+	rc = list_sessions(d, w, &lines);
+	if (rc == -EAGAIN) { /* the daemon was restarted meanwhile, or something like that */
+		buf_reset(&lines);
+		rc = list_sessions(d, w, &lines);
+	}
 	core_sessions_set(d->core, w->object, rc, buf_as_text(&lines));
 	return rc;
 }

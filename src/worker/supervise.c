@@ -77,12 +77,25 @@ static bool begin_service(struct dock_worker *d)
 	struct error err = {0};
 
 	read_usage(d);
-	core_dock_status(d->core, d->number, DOCK_AVAILABLE, NULL);
+	if (core_dock_status(d->core, d->number, DOCK_AVAILABLE, NULL))
+		return false;
 	tell_ready(d);
 	if (!compare_all(d, &err))
 		return true;
 	log_warning("dock %s: cannot compare exports: %s", d->conf->name, err.text);
 	return false;
+}
+
+/* There was no memory to note that something is to be done: comparing finds it. */
+static bool take_missed(struct dock_worker *d)
+{
+	bool missed;
+
+	pthread_mutex_lock(&d->lock);
+	missed = d->missed;
+	d->missed = false;
+	pthread_mutex_unlock(&d->lock);
+	return missed;
 }
 
 /* What a tick does. `epoch` and `served` are the supervisor's memory. */
@@ -97,7 +110,7 @@ static void tick(struct dock_worker *d, unsigned ticks, uint64_t *epoch, bool *s
 			log_warning("dock %s: %s", d->conf->name, err.text);
 		core_dock_status(d->core, d->number, DOCK_UNAVAILABLE, &err);
 		*served = false;
-	} else if (!*served || now != *epoch) {
+	} else if (take_missed(d) || !*served || now != *epoch) {
 		if (*epoch && now != *epoch)
 			log_warning("dock %s: the backend was restarted: every export is applied again",
 				    d->conf->name);

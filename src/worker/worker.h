@@ -37,7 +37,7 @@ struct dock_worker {
 	pthread_cond_t wake;  /* for the threads */
 	pthread_cond_t tick;  /* for the supervisor */
 	struct backend *backend;
-	bool ready, stopping;
+	bool ready, stopping, missed;
 	unsigned n_threads, n_idle;
 	struct job *buckets[JOB_BUCKETS];
 	struct job *first, **last;
