@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Opening and closing the state folder: permissions, lock, LMDB environment, format version. */
+/* Opening and closing the state folder: permissions, lock, and what is in it. */
 #include "store.h"
 
 #include <errno.h>
@@ -11,17 +11,6 @@
 #include <sys/stat.h>
 
 #include "attachfs/cleanup.h"
-
-/* Raised when a record of an older attachfs could no longer be read by this one. */
-#define FORMAT_VERSION "attachfs 1"
-#define READERS_MAX    512
-
-static const char *const table_names[TABLES] = {
-	[TABLE_META] = "meta",		 [TABLE_OBJECTS] = "objects",
-	[TABLE_NAMES] = "names",	 [TABLE_CHILDREN] = "children",
-	[TABLE_HOSTS] = "hosts",	 [TABLE_UNSETTLED] = "unsettled",
-	[TABLE_EVENTS] = "events",
-};
 
 int store_errno(int code)
 {
@@ -90,83 +79,6 @@ static int take_lock(struct store *store, const char *path, struct error *err)
 	return 0;
 }
 
-/* LMDB's own codes are negative: what is there is not, or no longer, one of its files. */
-static int cannot_open(const char *path, int rc, struct error *err)
-{
-	return error_set(err, rc < 0 ? EINVAL : rc, "%s: cannot open the state%s: %s", path,
-			 rc < 0 ? ", which is left as it is" : "", mdb_strerror(rc));
-}
-
-static int open_tables(struct store *store, MDB_txn *txn, bool create)
-{
-	for (int i = 0; i < TABLES; i++) {
-		int rc = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0,
-				      &store->table[i]);
-
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-/* A fresh environment has no table at all; anything else must carry our mark. */
-static int check_format(struct store *store, const char *path, bool read_only, struct error *err)
-{
-	MDB_val key = {6, "format"}, value;
-	MDB_stat stat;
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
-	bool fresh;
-
-	if (rc)
-		return cannot_open(path, rc, err);
-	mdb_env_stat(store->env, &stat);
-	fresh = !stat.ms_entries && !read_only;
-	rc = open_tables(store, txn, fresh);
-	if (!rc && fresh) {
-		value = (MDB_val){strlen(FORMAT_VERSION), FORMAT_VERSION};
-		rc = mdb_put(txn, store->table[TABLE_META], &key, &value, 0);
-	} else if (!rc) {
-		rc = mdb_get(txn, store->table[TABLE_META], &key, &value);
-	}
-	if (!rc && !text_is((struct text){value.mv_data, value.mv_size}, FORMAT_VERSION)) {
-		error_set(err, EINVAL, "%s: the state was written as \"%.*s\", this program reads \"%s\"",
-			  path, (int)value.mv_size, (char *)value.mv_data, FORMAT_VERSION);
-		mdb_txn_abort(txn);
-		return -EINVAL;
-	}
-	if (rc) {
-		mdb_txn_abort(txn);
-		return error_set(err, EINVAL, "%s: not a state folder of attachfs (%s); left as it is",
-				 path, mdb_strerror(rc));
-	}
-	rc = mdb_txn_commit(txn);
-	return rc ? error_set(err, -store_errno(rc), "%s: %s", path, mdb_strerror(rc)) : 0;
-}
-
-static int open_environment(struct store *store, const char *path, uint64_t map_size,
-			    bool read_only, struct error *err)
-{
-	unsigned flags = MDB_NOTLS | (read_only ? MDB_RDONLY : 0);
-	int fd, rc = mdb_env_create(&store->env);
-
-	if (!rc)
-		rc = mdb_env_set_mapsize(store->env, map_size);
-	if (!rc)
-		rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
-	if (!rc)
-		rc = mdb_env_set_maxdbs(store->env, TABLES);
-	if (!rc)
-		rc = mdb_env_open(store->env, path, flags, 0600);
-	if (!rc)
-		rc = mdb_env_get_fd(store->env, &fd);
-	if (rc)
-		return cannot_open(path, rc, err);
-	/* LMDB leaves its data file open across exec; a spawned target must not hold it. */
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return check_format(store, path, read_only, err);
-}
-
 int store_open(const char *path, uint64_t map_size, bool read_only, struct store **ret,
 	       struct error *err)
 {
@@ -177,21 +89,26 @@ int store_open(const char *path, uint64_t map_size, bool read_only, struct store
 	if (!store)
 		return error_set(err, ENOMEM, "out of memory");
 	store->lock_fd = -1;
+	store->map_size = map_size;
+	store->read_only = read_only;
 	pthread_mutex_init(&store->readers_lock, NULL);
+	pthread_cond_init(&store->readers_wake, NULL);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&store->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	store->last = &store->first;
-	if (!read_only)
+	if (!text_copy(store->path, sizeof(store->path), text_of(path)))
+		rc = error_set(err, ENAMETOOLONG, "%s: the path is too long", path);
+	if (!rc && !read_only)
 		rc = make_folders(path, err);
 	if (!rc)
 		rc = check_folder(path, err);
 	if (!rc && !read_only)
 		rc = take_lock(store, path, err);
 	if (!rc)
-		rc = open_environment(store, path, map_size, read_only, err);
+		rc = env_open(store, err);
 	if (!rc && !read_only) {
 		store_maintain(store);
 		rc = store_writer_start(store);
@@ -211,14 +128,12 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	store_stop(store);
-	while (store->n_idle)
-		mdb_txn_abort(store->idle[--store->n_idle]);
-	if (store->env)
-		mdb_env_close(store->env);
+	env_close(store);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
+	pthread_cond_destroy(&store->readers_wake);
 	pthread_mutex_destroy(&store->readers_lock);
 	free(store);
 }
@@ -227,16 +142,22 @@ void store_maintain(struct store *store)
 {
 	int dead;
 
+	if (env_enter(store))
+		return;
 	mdb_reader_check(store->env, &dead);
+	env_leave(store);
 }
 
 void store_usage(struct store *store, struct store_usage *ret)
 {
-	MDB_envinfo info;
-	MDB_stat stat;
+	MDB_envinfo info = {0};
+	MDB_stat stat = {0};
 
-	mdb_env_info(store->env, &info);
-	mdb_env_stat(store->env, &stat);
+	if (!env_enter(store)) {
+		mdb_env_info(store->env, &info);
+		mdb_env_stat(store->env, &stat);
+		env_leave(store);
+	}
 	pthread_mutex_lock(&store->lock);
 	*ret = (struct store_usage){
 		.map_bytes = info.me_mapsize,

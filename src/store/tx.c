@@ -10,13 +10,20 @@ int store_read_begin(struct store *store, struct tx *ret)
 	int rc;
 
 	pthread_mutex_lock(&store->readers_lock);
+	while (store->replacing)
+		pthread_cond_wait(&store->readers_wake, &store->readers_lock);
 	if (store->n_idle)
 		txn = store->idle[--store->n_idle];
+	store->n_inside++;
 	pthread_mutex_unlock(&store->readers_lock);
-	rc = txn ? mdb_txn_renew(txn) : mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+	if (txn)
+		rc = mdb_txn_renew(txn);
+	else
+		rc = store->env ? mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) : MDB_PANIC;
 	if (rc) {
 		if (txn)
 			mdb_txn_abort(txn);
+		env_leave(store);
 		return store_errno(rc);
 	}
 	*ret = (struct tx){.store = store, .txn = txn};
@@ -33,10 +40,13 @@ void store_read_end(struct tx *tx)
 	if (store->n_idle < READERS_KEPT) {
 		store->idle[store->n_idle++] = txn;
 		txn = NULL;
+		env_left(store);
 	}
 	pthread_mutex_unlock(&store->readers_lock);
-	if (txn)
+	if (txn) {
 		mdb_txn_abort(txn);
+		env_leave(store);
+	}
 	*tx = (struct tx){0};
 }
 

@@ -69,7 +69,7 @@ static void note_refusal(struct store *store, MDB_txn *batch, struct mutation *m
 static int commit_batch(struct store *store, struct mutation *batch)
 {
 	MDB_txn *txn;
-	int rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
+	int rc = env_begin(store, &txn);
 	bool lazy = true;
 
 	if (rc)
@@ -88,7 +88,7 @@ static int commit_one(struct store *store, struct mutation *m)
 {
 	struct tx tx = {.store = store, .write = true};
 	MDB_txn *txn;
-	int rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
+	int rc = env_begin(store, &txn);
 
 	if (rc)
 		return rc;
@@ -99,7 +99,7 @@ static int commit_one(struct store *store, struct mutation *m)
 	mdb_txn_abort(txn);
 	if (!m->refused)
 		return 0;
-	rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	rc = env_begin(store, &txn);
 	if (!rc) {
 		note_refusal(store, txn, m);
 		commit(store, txn, false);
@@ -123,11 +123,15 @@ static void wait_for_work(struct store *store)
 	struct timespec until = monotonic_timespec(monotonic_ms() + LAZY_MS);
 
 	while (!store->first && !store->stopping) {
-		if (!store->unflushed) {
+		if (!store->unflushed && store->env) {
 			pthread_cond_wait(&store->wake, &store->lock);
 		} else if (pthread_cond_timedwait(&store->wake, &store->lock, &until)) {
 			pthread_mutex_unlock(&store->lock);
-			flush(store);
+			if (store->env)
+				flush(store);
+			else
+				env_mend(store);
+			until = monotonic_timespec(monotonic_ms() + LAZY_MS);
 			pthread_mutex_lock(&store->lock);
 		}
 	}
@@ -163,8 +167,10 @@ static void *writer_main(void *arg)
 	while ((batch = take_batch(store))) {
 		int rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
 
-		if (rc)
+		if (rc) {
 			log_error("cannot commit to the state: %s", strerror(-rc));
+			env_mend(store);
+		}
 		finish(batch, rc);
 	}
 	if (store->unflushed)

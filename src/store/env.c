@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* LMDB's environment: made, opened, checked for its format, and opened again after a failure. */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attachfs/cleanup.h"
+#include "attachfs/log.h"
+
+/* Raised when a record of an older attachfs could no longer be read by this one. */
+#define FORMAT_VERSION "attachfs 1"
+#define READERS_MAX    512
+#define READERS_BYTES  (64 * READERS_MAX + 4096) /* a slot is a cache line; and the head */
+
+#define DATA_FILE "data.mdb"
+#define LOCK_FILE "lock.mdb"
+/* Where a new environment is made, before it is moved to where it will be looked for. */
+#define NEW_FOLDER "new"
+
+static const char *const table_names[TABLES] = {
+	[TABLE_META] = "meta",		 [TABLE_OBJECTS] = "objects",
+	[TABLE_NAMES] = "names",	 [TABLE_CHILDREN] = "children",
+	[TABLE_HOSTS] = "hosts",	 [TABLE_UNSETTLED] = "unsettled",
+	[TABLE_EVENTS] = "events",
+};
+
+/* LMDB's own codes are negative: what is there is not, or no longer, one of its files. */
+static int cannot_open(const struct store *store, int rc, struct error *err)
+{
+	return error_set(err, rc < 0 ? EINVAL : rc, "%s: cannot open the state%s: %s", store->path,
+			 rc < 0 ? ", which is left as it is" : "", mdb_strerror(rc));
+}
+
+static int open_tables(struct store *store, MDB_txn *txn, bool create)
+{
+	for (int i = 0; i < TABLES; i++) {
+		int rc = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0,
+				      &store->table[i]);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int check_format(struct store *store, MDB_txn *txn, struct error *err)
+{
+	MDB_val key = {6, "format"}, value;
+	int rc = open_tables(store, txn, false);
+
+	if (!rc)
+		rc = mdb_get(txn, store->table[TABLE_META], &key, &value);
+	if (rc)
+		return error_set(err, EINVAL, "%s: not a state folder of attachfs (%s); left as it is",
+				 store->path, mdb_strerror(rc));
+	if (!text_is((struct text){value.mv_data, value.mv_size}, FORMAT_VERSION))
+		return error_set(err, EINVAL, "%s: the state was written as \"%.*s\", this program "
+				 "reads \"%s\"; left as it is", store->path, (int)value.mv_size,
+				 (char *)value.mv_data, FORMAT_VERSION);
+	return 0;
+}
+
+static int open_folder(struct store *store, const char *path)
+{
+	int fd, rc = mdb_env_create(&store->env);
+
+	if (!rc)
+		rc = mdb_env_set_mapsize(store->env, store->map_size);
+	if (!rc)
+		rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
+	if (!rc)
+		rc = mdb_env_set_maxdbs(store->env, TABLES);
+	if (!rc)
+		rc = mdb_env_open(store->env, path, MDB_NOTLS | (store->read_only ? MDB_RDONLY : 0),
+				  0600);
+	if (!rc)
+		rc = mdb_env_get_fd(store->env, &fd);
+	if (!rc) /* LMDB leaves it open across exec; a spawned target must not hold it */
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return rc;
+}
+
+/* ---- a new one ---- */
+
+static int make_tables(struct store *store)
+{
+	MDB_val key = {6, "format"}, value = {strlen(FORMAT_VERSION), FORMAT_VERSION};
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+	if (rc)
+		return rc;
+	rc = open_tables(store, txn, true);
+	if (!rc)
+		rc = mdb_put(txn, store->table[TABLE_META], &key, &value, 0);
+	if (!rc)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static void remove_files(int folder)
+{
+	unlinkat(folder, NEW_FOLDER "/" DATA_FILE, 0);
+	unlinkat(folder, NEW_FOLDER "/" LOCK_FILE, 0);
+	unlinkat(folder, NEW_FOLDER, AT_REMOVEDIR);
+}
+
+static int make_in(struct store *store, int folder)
+{
+	char path[PATH_MAX + sizeof("/" NEW_FOLDER)];
+	int rc;
+
+	remove_files(folder); /* of one who was killed here */
+	if (mkdirat(folder, NEW_FOLDER, 0700))
+		return errno;
+	snprintf(path, sizeof(path), "%s/" NEW_FOLDER, store->path);
+	rc = open_folder(store, path);
+	if (!rc)
+		rc = make_tables(store);
+	env_close(store);
+	if (!rc && (renameat(folder, NEW_FOLDER "/" DATA_FILE, folder, DATA_FILE) || fsync(folder)))
+		rc = errno;
+	remove_files(folder);
+	return rc;
+}
+
+/* It appears whole or not at all, so that whatever else is found there is damage. */
+static int make(struct store *store, struct error *err)
+{
+	_cleanup_close_ int folder = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int rc;
+
+	if (folder < 0)
+		return error_set(err, errno, "%s: %m", store->path);
+	if (!fstatat(folder, DATA_FILE, &st, AT_SYMLINK_NOFOLLOW))
+		return 0;
+	rc = errno == ENOENT ? make_in(store, folder) : errno;
+	return rc ? error_set(err, -store_errno(rc), "%s: cannot make the state: %s", store->path,
+			      mdb_strerror(rc))
+		  : 0;
+}
+
+/* ---- opening and closing ---- */
+
+/*
+ * The table of readers is written through a map: a page of it that has no room on disk would be
+ * our death. To be called only while LMDB does not have it open: its locks would go with our fd.
+ */
+static void take_room_for_readers(const struct store *store)
+{
+	char path[PATH_MAX + sizeof("/" LOCK_FILE)];
+	_cleanup_close_ int fd = -1;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/" LOCK_FILE, store->path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	rc = fd < 0 ? errno : posix_fallocate(fd, 0, READERS_BYTES);
+	if (rc)
+		log_warning("%s: no room on disk for the table of readers: %s", path, strerror(rc));
+}
+
+static int open_checked(struct store *store, struct error *err)
+{
+	MDB_txn *txn;
+	int rc = open_folder(store, store->path);
+
+	if (rc)
+		return cannot_open(store, rc, err);
+	rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
+	if (rc)
+		return cannot_open(store, rc, err);
+	rc = check_format(store, txn, err);
+	if (rc) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	rc = mdb_txn_commit(txn);
+	return rc ? cannot_open(store, rc, err) : 0;
+}
+
+int env_open(struct store *store, struct error *err)
+{
+	int rc = store->read_only ? 0 : make(store, err);
+
+	if (!rc && !store->read_only)
+		take_room_for_readers(store);
+	if (!rc)
+		rc = open_checked(store, err);
+	if (rc)
+		env_close(store);
+	return rc;
+}
+
+void env_close(struct store *store)
+{
+	while (store->n_idle)
+		mdb_txn_abort(store->idle[--store->n_idle]);
+	if (store->env)
+		mdb_env_close(store->env);
+	store->env = NULL;
+}
+
+int env_enter(struct store *store)
+{
+	bool there;
+
+	pthread_mutex_lock(&store->readers_lock);
+	while (store->replacing)
+		pthread_cond_wait(&store->readers_wake, &store->readers_lock);
+	there = store->env;
+	store->n_inside += there;
+	pthread_mutex_unlock(&store->readers_lock);
+	return there ? 0 : -EIO;
+}
+
+void env_left(struct store *store)
+{
+	if (!--store->n_inside && store->replacing)
+		pthread_cond_broadcast(&store->readers_wake);
+}
+
+void env_leave(struct store *store)
+{
+	pthread_mutex_lock(&store->readers_lock);
+	env_left(store);
+	pthread_mutex_unlock(&store->readers_lock);
+}
+
+/* Waits until nobody reads: that takes no longer than one request. */
+static int reopen(struct store *store)
+{
+	struct error err = {0};
+	int rc;
+
+	pthread_mutex_lock(&store->readers_lock);
+	store->replacing = true;
+	while (store->n_inside)
+		pthread_cond_wait(&store->readers_wake, &store->readers_lock);
+	pthread_mutex_unlock(&store->readers_lock);
+	env_close(store);
+	store->unflushed = false;
+	rc = open_checked(store, &err);
+	if (rc) {
+		env_close(store);
+		log_error("%s", err.text);
+	} else {
+		log_warning("%s: opened again after a failure", store->path);
+	}
+	pthread_mutex_lock(&store->readers_lock);
+	store->replacing = false;
+	pthread_cond_broadcast(&store->readers_wake);
+	pthread_mutex_unlock(&store->readers_lock);
+	return rc;
+}
+
+int env_begin(struct store *store, MDB_txn **ret)
+{
+	int rc = store->env ? mdb_txn_begin(store->env, NULL, 0, ret) : MDB_PANIC;
+
+	if (rc == MDB_PANIC && !reopen(store))
+		rc = mdb_txn_begin(store->env, NULL, 0, ret);
+	return store_errno(rc);
+}
+
+void env_mend(struct store *store)
+{
+	MDB_txn *txn;
+
+	if (!env_begin(store, &txn))
+		mdb_txn_abort(txn);
+}
