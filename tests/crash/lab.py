@@ -244,13 +244,17 @@ class Lab:
 # ---- reporting, as bats does ----
 
 class Report:
-    """Runs tests one after another and says "ok N name" or "not ok N name" of each."""
+    """Runs tests one after another and says "ok N name" or "not ok N name" of each.
+
+    If the program was given words, only tests with one of them in their names."""
 
     def __init__(self):
         self.n = 0
         self.failed = 0
 
     def test(self, name, fn, *args):
+        if sys.argv[1:] and not any(word in name for word in sys.argv[1:]):
+            return
         self.n += 1
         started = time.monotonic()
         try:
