@@ -436,6 +436,7 @@ static void who_knocks_does_not_hold_up_others(void **state)
 	struct bed *bed = *state;
 	struct backend_volume v = bed_volume(15);
 	struct attached host = attached(0, ACCESS_RW), other = attached(1, ACCESS_RW);
+	struct backend_connection c; /* of their own: attaching writes to the host's */
 	struct stubborn s[8] = {0};
 
 	if (!bed->real)
@@ -443,8 +444,9 @@ static void who_knocks_does_not_hold_up_others(void **state)
 	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
 	attach(bed, &v, &host);
 	attach(bed, &v, &other);
+	c = host.c;
 	for (int k = 0; k < 8; k++) {
-		s[k].login = bed_login(k % 2 ? &other.e : &host.e, &host.c);
+		s[k].login = bed_login(k % 2 ? &other.e : &host.e, &c);
 		if (k < 4)
 			s[k].login.secret = "not-the-right-one";
 		assert_int_equal(pthread_create(&s[k].thread, NULL, knock, &s[k]), 0);
