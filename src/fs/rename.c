@@ -137,6 +137,14 @@ static void remove_key(fuse_req_t req, const struct place *from, struct temp *co
 	request_submit(r);
 }
 
+/* A secret stands under its own name only. */
+static bool is_secret(const struct place *p)
+{
+	const struct node *node = p->what == FOUND_ATTR ? node_of(p->kind, p->ref.node) : NULL;
+
+	return node && node->flags & NODE_SECRET;
+}
+
 /* An attribute is hidden, as if it had been unlinked. */
 static void move_aside(fuse_req_t req, struct place *from, struct place *to, bool no_replace)
 {
@@ -151,6 +159,10 @@ static void move_aside(fuse_req_t req, struct place *from, struct place *to, boo
 	}
 	if (!place_is_users(from)) {
 		refuse_at(req, from, -EACCES, "what attachfs itself has put here cannot be moved");
+		return;
+	}
+	if (is_secret(from)) {
+		refuse_at(req, from, -EACCES, "a secret cannot be moved");
 		return;
 	}
 	rc = copy_aside(fs, from, to, no_replace, &copy);
