@@ -152,7 +152,8 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 	if (!node)
 		return;
 	switch (node->type) {
-	case NODE_GROUP:
+	case NODE_GROUP: /* its owner can rm -r what it is in */
+		break;
 	case NODE_LINKS:
 		ret->mode = o->inode.mode & 0555;
 		break;
