@@ -104,6 +104,15 @@ class Victim(Lab):
         super().__init__(docks=docks, settings=settings)
         self.order_file = os.path.join(self.dir, "order")
 
+    def write_conf(self):
+        """With one pool: where a volume goes is not what is looked at here."""
+        super().write_conf()
+        path = os.path.join(self.dir, "docks.d/ssd.yaml")
+        with open(path, encoding="utf-8") as f:
+            lines = [line for line in f if not line.startswith("  thick:")]
+        with open(path, "w", encoding="utf-8") as f:
+            f.writelines(lines)
+
     # ---- the process; a kill leaves the dead mount to the next start ----
 
     def launch(self, env=()):
@@ -146,6 +155,14 @@ class Victim(Lab):
         self.check_killed()
         if not self.start():
             raise Failed("it does not start again: status %s" % self.daemon.returncode)
+
+    def kill_tgtd(self):
+        """Those that run now: attachfs may start another one at once."""
+        pids = self.tgtd_pids()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        within(PATIENCE, "tgtd is dead", lambda: not set(pids) & set(self.tgtd_pids()))
 
     def close(self):
         """Whatever happened, nothing of it remains."""
