@@ -172,6 +172,7 @@ class Victim(Lab):
         while libc.umount2(self.mnt.encode(), MNT_DETACH) == 0:
             pass
         super().close()
+        self.kill_tgtd()  # one that was just being started when attachfs was killed
 
     # ---- kill points ----
 
