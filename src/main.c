@@ -32,12 +32,12 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct options {
 	const char *conf_file, *mount_options, *mountpoint;
-	bool foreground, check_config, dump, verbose;
+	bool foreground, check_config, check, repair, dump, verbose;
 };
 
 static const char help[] =
 	"usage: attachfs -c FILE [-f] [-v] [-o OPTIONS] MOUNTPOINT\n"
-	"       attachfs -c FILE --check-config | --dump\n"
+	"       attachfs -c FILE --check-config | --check | --repair | --dump\n"
 	"\n"
 	"Serves volumes, docks and attachments as a file system at MOUNTPOINT.\n"
 	"\n"
@@ -46,6 +46,8 @@ static const char help[] =
 	"  -v, --verbose       log debugging messages too\n"
 	"  -o OPTIONS          mount options, as for mount(8)\n"
 	"      --check-config  check the configuration and exit\n"
+	"      --check         compare the records with the backends and exit: 0 if all agree\n"
+	"      --repair        do what every start does to make them agree, then --check\n"
 	"      --dump          print every stored record as a JSON line and exit\n"
 	"  -h, --help          this text\n"
 	"  -V, --version       the version\n"
@@ -54,7 +56,7 @@ static const char help[] =
 	"umount MOUNTPOINT, or SIGTERM: no host's session ends with it.\n"
 	"See attachfs(8), attachfs(7) for the tree, attachfs.yaml(5).\n";
 
-enum { OPT_CHECK_CONFIG = 256, OPT_DUMP };
+enum { OPT_CHECK_CONFIG = 256, OPT_CHECK, OPT_REPAIR, OPT_DUMP };
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -63,6 +65,8 @@ static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{"check-config", no_argument, NULL, OPT_CHECK_CONFIG},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"repair", no_argument, NULL, OPT_REPAIR},
 	{"dump", no_argument, NULL, OPT_DUMP},
 	{0},
 };
@@ -95,6 +99,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case OPT_CHECK_CONFIG:
 			o->check_config = true;
 			break;
+		case OPT_CHECK:
+			o->check = true;
+			break;
+		case OPT_REPAIR:
+			o->repair = true;
+			break;
 		case OPT_DUMP:
 			o->dump = true;
 			break;
@@ -113,7 +123,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		o->mountpoint = argv[optind++];
 	if (optind < argc)
 		return usage_error("more than one mount point");
-	if (!o->check_config && !o->dump && !o->mountpoint)
+	if (!o->check_config && !o->check && !o->repair && !o->dump && !o->mountpoint)
 		return usage_error("no mount point named");
 	return -1;
 }
@@ -151,6 +161,40 @@ static int dump(const struct conf *conf)
 		return fail(&err);
 	}
 	return EXIT_OK;
+}
+
+/* Secrets are in memory: no core dump may hold them, nobody may trace us for them. */
+static void harden(void)
+{
+	struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	umask(077);
+}
+
+static int print_difference(void *arg, const char *path, const char *what)
+{
+	++*(unsigned long *)arg;
+	return printf("%s: %s\n", path, what) < 0 ? -EIO : 0;
+}
+
+/* Exit status 0 only if everything agrees. */
+static int check(const struct conf *conf, bool repair)
+{
+	struct error err = {0};
+	unsigned long n = 0;
+
+	harden();
+	if (repair && worker_repair(conf, &err))
+		return fail(&err);
+	if (worker_audit(conf, print_difference, &n, &err))
+		return fail(&err);
+	if (n)
+		printf("%lu difference%s\n", n, n == 1 ? "" : "s");
+	else
+		puts("all agree");
+	return fflush(stdout) || n ? EXIT_FAILED : EXIT_OK;
 }
 
 /* ---- signals ---- */
@@ -257,16 +301,6 @@ static void tell_parent(int fd)
 }
 
 /* ---- serving ---- */
-
-/* Secrets are in memory: no core dump may hold them, nobody may trace us for them. */
-static void harden(void)
-{
-	struct rlimit none = {0, 0};
-
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
-	umask(077);
-}
 
 /* Everything that is running, in the order in which it was started. */
 struct service {
@@ -397,7 +431,9 @@ int main(int argc, char **argv)
 	else if (o.check_config)
 		rc = EXIT_OK;
 	else
-		rc = o.dump ? dump(conf) : serve(conf, &o);
+		rc = o.dump			  ? dump(conf)
+		     : o.check || o.repair ? check(conf, o.repair)
+					   : serve(conf, &o);
 	conf_unload(conf);
 	return rc;
 }

@@ -38,6 +38,8 @@ struct core_hooks {
 	void (*kick)(void *arg, uint64_t dock, uint64_t volume, enum kick what);
 };
 
+/* A core that only looks: nothing may be changed, not even by attachfs itself. */
+int core_look(struct store *store, struct core **ret);
 int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err);
 /* Answers everybody who waits (-ESHUTDOWN), now and from now on. Intents stand. */
 void core_stop_waiting(struct core *core);
@@ -256,5 +258,12 @@ void core_sessions_set(struct core *core, uint64_t attachment, int result, struc
 
 /* Every record as JSON lines, without secrets, onto `out`. */
 int core_dump(struct store *store, int (*line)(void *arg, struct text json), void *arg);
+
+/* Told of each difference: of what, and what about it. Non-zero ends the audit. */
+typedef int audit_fn(void *arg, const char *path, const char *what);
+/* Do the records agree with each other? Of what is not settled, too. */
+int core_audit(struct store *store, audit_fn *fn, void *arg);
+/* How the host of an attachment reaches its volume, as it was told. */
+int core_connection(struct core *core, uint64_t attachment, struct backend_connection *ret);
 
 #endif

@@ -78,6 +78,7 @@ struct pool_usage {
 struct backend; /* the driver's own state for one dock */
 
 typedef int export_fn(void *arg, const char *volume_id, const struct backend_export *export_);
+typedef int backing_fn(void *arg, const char *pool, const char *volume_id, uint64_t bytes);
 typedef int session_fn(void *arg, const struct backend_session *session);
 
 /*
@@ -95,6 +96,7 @@ typedef int session_fn(void *arg, const struct backend_session *session);
 struct driver {
 	const char *name;
 	unsigned capabilities; /* enum driver_capability, or'ed */
+	bool forgets;	       /* what it has ends with close() */
 
 	/* Checks the driver's own keys of a dock file: FILE:LINE:COLUMN errors. No side effects. */
 	int (*check_config)(const struct dock_conf *dock, struct error *err);
@@ -167,10 +169,15 @@ struct driver {
 	int (*end_sessions)(struct backend *backend, const struct backend_volume *volume,
 			    const struct backend_export *export_, struct error *err);
 
+	/* Optional: each backing store that is in the pool, whoever's it is, for attachfs --check.
+	 * NULL: they cannot be listed. */
+	int (*list_volumes)(struct backend *backend, const char *pool, backing_fn *fn, void *arg,
+			    struct error *err);
+
 	/* Every export of this dock, or of one volume (`volume_id` not NULL), as the backend
 	 * has it at this moment, also one that is only half there. `chap_user` is empty if it was
-	 * not export() that made it. Strangers without our prefix are not listed. What is left without any host
-	 * is listed with an empty `initiator`, and unexport() of that removes it. */
+	 * not export() that made it. Strangers without our prefix are not listed. What is left
+	 * without any host is listed with an empty `initiator`; unexport() of that removes it. */
 	int (*list_exports)(struct backend *backend, const char *volume_id, export_fn *fn,
 			    void *arg, struct error *err);
 };

@@ -48,6 +48,9 @@ struct tx {
 int store_open(const char *path, uint64_t map_size, bool read_only, struct store **ret,
 	       struct error *err);
 
+/* Sees to it that no attachfs uses the folder that was opened read_only, or starts to; -EBUSY. */
+int store_claim(struct store *store, const char *path, struct error *err);
+
 /* Commits what is queued and ends the writer: nothing may be submitted any more. */
 void store_stop(struct store *store);
 /* Commits what is queued, ends the writer, closes. No transaction may be open. */

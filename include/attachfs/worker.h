@@ -27,6 +27,15 @@ void worker_wait_ready(struct worker *worker, unsigned ms);
 void worker_close(struct worker *worker);
 
 /*
+ * What attachfs --check and --repair do, while no attachfs runs (-EBUSY). The audit reports
+ * each difference between the records and what the backends have; it changes neither, but that
+ * a backend is opened as at every start. The repair does what every start does, and returns when
+ * nothing is left to do; no bytes of a volume are ever removed by it.
+ */
+int worker_audit(const struct conf *conf, audit_fn *fn, void *arg, struct error *err);
+int worker_repair(const struct conf *conf, struct error *err);
+
+/*
  * Reads the configuration again when it is told to: a bad one is reported, in the log and among
  * the events, and changes nothing. Docks that are new or gone start or end; one that describes
  * another backend than before is opened anew, and the others go on undisturbed.

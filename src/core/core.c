@@ -53,6 +53,22 @@ int core_open(struct store *store, const struct conf *conf, struct core **ret, s
 	return 0;
 }
 
+int core_look(struct store *store, struct core **ret)
+{
+	struct core *core = calloc(1, sizeof(*core));
+
+	if (!core)
+		return -ENOMEM;
+	core->store = store;
+	pthread_rwlock_init(&core->hooks_lock, NULL);
+	if (observed_open(&core->observed)) {
+		core_close(core);
+		return -ENOMEM;
+	}
+	*ret = core;
+	return 0;
+}
+
 void core_close(struct core *core)
 {
 	if (!core)

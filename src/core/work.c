@@ -174,6 +174,27 @@ int core_volume(struct core *core, uint64_t number, struct backend_volume *ret, 
 	return 0;
 }
 
+int core_connection(struct core *core, uint64_t attachment, struct backend_connection *ret)
+{
+	union any object;
+	struct attachment *a = &object.attachment;
+	struct tx tx;
+	int rc = store_read_begin(core->store, &tx);
+
+	if (rc)
+		return rc;
+	rc = object_get_kind(&tx, attachment, KIND_ATTACHMENT, &object);
+	if (!rc) {
+		*ret = (struct backend_connection){.target_lun = (unsigned)a->target_lun,
+						   .chap = a->chap,
+						   .shard = (int)a->shard - 1};
+		text_copy(ret->target_iqn, sizeof(ret->target_iqn), a->target_iqn);
+		text_copy(ret->target_portal, sizeof(ret->target_portal), a->target_portal);
+	}
+	store_read_end(&tx);
+	return rc;
+}
+
 /* ---- which volumes a dock has to look after ---- */
 
 struct volumes {

@@ -294,3 +294,25 @@ int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct 
 	*ret = usage;
 	return 0;
 }
+
+int filepool_list(const struct pool_conf *pool, backing_fn *fn, void *arg, struct error *err)
+{
+	_cleanup_close_ int folder = -1;
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir;
+	int rc = open_folder(pool, &folder, err);
+
+	if (rc)
+		return rc;
+	dir = fdopendir(folder);
+	if (!dir)
+		return error_set(err, errno, "pool folder %s: %m", pool->path);
+	folder = -1; /* closedir() closes it */
+	while (!rc && (entry = readdir(dir)))
+		if (!fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISREG(st.st_mode))
+			rc = fn(arg, pool->name, entry->d_name, (uint64_t)st.st_size);
+	closedir(dir);
+	return rc;
+}

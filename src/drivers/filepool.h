@@ -39,4 +39,7 @@ int filepool_purge(const struct pool_conf *pool, const struct backend_volume *vo
 int filepool_path(const struct pool_conf *pool, const char *id, char *out, size_t size,
 		  struct error *err);
 
+/* Each file in the pool's folder, with its name and size. */
+int filepool_list(const struct pool_conf *pool, backing_fn *fn, void *arg, struct error *err);
+
 #endif

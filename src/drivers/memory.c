@@ -191,6 +191,7 @@ static int memory_purge(struct backend *b, const struct backend_volume *volume,
 
 const struct driver memory_driver = {
 	.name = "memory",
+	.forgets = true,
 	.capabilities = DRIVER_MULTIATTACH | DRIVER_RO_ENFORCED | DRIVER_PERSISTENT_RESERVATIONS |
 			DRIVER_ONLINE_EXTEND | DRIVER_DISCARD,
 	.check_config = memory_check_config,

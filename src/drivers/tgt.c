@@ -145,6 +145,14 @@ static int tgt_purge(struct backend *b, const struct backend_volume *volume, str
 	return pool ? filepool_purge(pool, volume, err) : -ENOENT;
 }
 
+static int tgt_list_volumes(struct backend *b, const char *name, backing_fn *fn, void *arg,
+			    struct error *err)
+{
+	const struct pool_conf *pool = pool_of(b, name, err);
+
+	return pool ? filepool_list(pool, fn, arg, err) : -ENOENT;
+}
+
 static int resize_target(struct backend *b, struct tgt_target *t, const char *path,
 			 struct error *err)
 {
@@ -286,5 +294,6 @@ const struct driver tgt_driver = {
 	.fence = tgt_fence,
 	.sessions = tgt_sessions,
 	.end_sessions = tgt_end_sessions,
+	.list_volumes = tgt_list_volumes,
 	.list_exports = tgt_list_exports,
 };

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 
 #include "attachfs/cleanup.h"
+#include "attachfs/clock.h"
+
+#define LOCK_PATIENCE_MS 1000
 
 int store_errno(int code)
 {
@@ -65,6 +68,22 @@ static int check_folder(const char *path, struct error *err)
 	return 0;
 }
 
+/*
+ * Of an attachfs that was killed while it started a target daemon a child may still live, with a
+ * copy of the lock, for the moment until that has become another program.
+ */
+static int lock_patiently(int fd)
+{
+	int64_t end = monotonic_ms() + LOCK_PATIENCE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || monotonic_ms() >= end)
+			return -errno;
+		usleep(10000);
+	}
+	return 0;
+}
+
 static int take_lock(struct store *store, const char *path, struct error *err)
 {
 	char name[PATH_MAX];
@@ -74,9 +93,14 @@ static int take_lock(struct store *store, const char *path, struct error *err)
 	store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (store->lock_fd < 0)
 		return error_set(err, errno, "%s: %m", name);
-	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
+	if (lock_patiently(store->lock_fd))
 		return error_set(err, EBUSY, "%s: another attachfs uses this state folder", path);
 	return 0;
+}
+
+int store_claim(struct store *store, const char *path, struct error *err)
+{
+	return take_lock(store, path, err);
 }
 
 int store_open(const char *path, uint64_t map_size, bool read_only, struct store **ret,

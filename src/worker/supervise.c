@@ -80,8 +80,12 @@ static bool begin_service(struct dock_worker *d)
 	if (core_dock_status(d->core, d->number, DOCK_AVAILABLE, NULL))
 		return false;
 	tell_ready(d);
-	if (!compare_all(d, &err))
+	if (!compare_all(d, &err)) {
+		pthread_mutex_lock(&d->lock);
+		d->compared = true;
+		pthread_mutex_unlock(&d->lock);
 		return true;
+	}
 	log_warning("dock %s: cannot compare exports: %s", d->conf->name, err.text);
 	return false;
 }

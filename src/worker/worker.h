@@ -38,6 +38,7 @@ struct dock_worker {
 	pthread_cond_t tick;  /* for the supervisor */
 	struct backend *backend;
 	bool ready, stopping, missed;
+	bool compared; /* all of its exports, since it was opened */
 	unsigned n_threads, n_idle;
 	struct job *buckets[JOB_BUCKETS];
 	struct job *first, **last;

@@ -174,6 +174,13 @@ class Victim(Lab):
         super().close()
         self.kill_tgtd()  # one that was just being started when attachfs was killed
 
+    def expect_agreement(self, option):
+        """attachfs --check or --repair, while it does not run, says that all agree."""
+        done = subprocess.run([ATTACHFS, "-c", self.conf, option], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise Failed("%s: %s%s" % (option, done.stdout, done.stderr))
+
     # ---- kill points ----
 
     def arm(self, order):

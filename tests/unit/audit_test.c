@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* attachfs --check on records that no attachfs would have left so. */
+#include "../lib/fixture.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define H "volumes/v/attachments/h"
+
+static int add_difference(void *arg, const char *path, const char *what)
+{
+	buf_printf(arg, "%s: %s\n", path, what);
+	return 0;
+}
+
+/* The audit says exactly that. */
+static void expect(struct fixture *f, const char *lines)
+{
+	BUF_AUTO(said);
+
+	assert_int_equal(core_audit(f->store, add_difference, &said), 0);
+	assert_string_equal(said.data ? said.data : "", lines);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f;
+
+	fixture_setup_worker(state);
+	f = *state;
+	fixture_host(f, "h");
+	fixture_volume(f, "v", true, "many", "1G\n");
+	assert_int_equal(fixture_mkdir(f, H), 0);
+	assert_int_equal(fixture_write(f, H "/mode", "rw\n"), 0);
+	fixture_await_settled(f);
+	expect(f, "");
+	return 0;
+}
+
+/* One key that goes, or comes, behind core's back. */
+struct tampering {
+	struct mutation m;
+	enum store_table table;
+	struct text key, value;
+	bool put;
+};
+
+static int tamper_apply(struct tx *tx, struct mutation *m)
+{
+	struct tampering *t = (struct tampering *)m;
+
+	return t->put ? tx_put(tx, t->table, t->key, t->value) : tx_delete(tx, t->table, t->key);
+}
+
+static void tamper(struct fixture *f, enum store_table table, struct text key, bool put,
+		   struct text value)
+{
+	struct tampering t = {{.apply = tamper_apply}, table, key, value, put};
+
+	assert_int_equal(store_run(f->store, &t.m), 0);
+}
+
+static uint64_t number_of(struct fixture *f, const char *path)
+{
+	struct ref ref;
+
+	assert_int_equal(fixture_ref(f, path, &ref), 0);
+	return ref.object;
+}
+
+/* A key of TABLE_CHILDREN, whose first nine bytes begin one of TABLE_NAMES. */
+static struct text child_key(uint8_t room[17], uint64_t container, uint8_t node, uint64_t number)
+{
+	key_u64(room, container);
+	room[8] = node;
+	key_u64(room + 9, number);
+	return (struct text){(char *)room, 17};
+}
+
+static void test_lost_name(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[17];
+	struct text key = child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 0);
+
+	room[9] = 'v';
+	key.n = 10;
+	tamper(f, TABLE_NAMES, key, false, TEXT_NONE);
+	expect(f, "volumes/v: it is not found by its name v\n");
+}
+
+static void test_lost_entry(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[17];
+	uint64_t v = number_of(f, "volumes/v");
+
+	tamper(f, TABLE_CHILDREN, child_key(room, ROOT_OBJECT, ROOT_VOLUMES, v), false, TEXT_NONE);
+	expect(f, "volumes/v: it is not listed in its directory\n");
+}
+
+static void test_lost_place_in_pool(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[17];
+	uint64_t v = number_of(f, "volumes/v"), pool = number_of(f, "docks/mem/pools/many");
+
+	tamper(f, TABLE_CHILDREN, child_key(room, pool, POOL_VOLUMES, v), false, TEXT_NONE);
+	expect(f, "volumes/v: it is not among the volumes of its pool\n");
+}
+
+static void test_names_of_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[17], number[8];
+	struct text key = child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 0);
+
+	key_u64(number, 99999);
+	room[9] = 'x';
+	key.n = 10;
+	tamper(f, TABLE_NAMES, key, true, (struct text){(char *)number, 8});
+	tamper(f, TABLE_CHILDREN, child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 99999), true, TEXT("x"));
+	expect(f, "object 99999: a name, x, of something that does not exist\n"
+		  "object 99999: a directory lists x, which does not exist\n");
+}
+
+static void test_work_of_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t key[16];
+
+	key_u64(key, 99998);
+	key_u64(key + 8, 99999);
+	tamper(f, TABLE_UNSETTLED, (struct text){(char *)key, 16}, true, TEXT_NONE);
+	expect(f, "object 99999: work for something that does not exist\n");
+}
+
+static void test_damaged_record(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t key[8];
+	BUF_AUTO(said);
+
+	key_u64(key, number_of(f, "hosts/h"));
+	tamper(f, TABLE_OBJECTS, (struct text){(char *)key, 8}, true, TEXT("\xff\xff"));
+	assert_int_equal(core_audit(f->store, add_difference, &said), 0);
+	assert_non_null(strstr(said.data, ": the record is damaged\n"));
+}
+
+static void test_lost_record(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t key[8];
+	BUF_AUTO(said);
+
+	key_u64(key, number_of(f, "volumes/v"));
+	tamper(f, TABLE_OBJECTS, (struct text){(char *)key, 8}, false, TEXT_NONE);
+	assert_int_equal(core_audit(f->store, add_difference, &said), 0);
+	assert_non_null(strstr(said.data, "it is in an object that does not exist\n"));
+	assert_non_null(strstr(said.data, "1073741824 bytes are provisioned, and its volumes have 0\n"));
+}
+
+static void test_forgotten_work(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t key[16];
+
+	fixture_faults(f, "unexport delay 60000\n");
+	fixture_begin_rmdir(f, H);
+	fixture_await(f, H "/status", "detaching\n");
+	expect(f, H ": it is not settled: the next start goes on with it\n");
+	key_u64(key, number_of(f, "volumes/v"));
+	key_u64(key + 8, number_of(f, H));
+	tamper(f, TABLE_UNSETTLED, (struct text){(char *)key, 16}, false, TEXT_NONE);
+	/* Whether a worker had taken it up before does not matter: it hangs. */
+	expect(f, H ": it waits for work that nobody is told of\n");
+	fixture_faults(f, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_lost_name),
+		TEST(test_lost_entry),
+		TEST(test_lost_place_in_pool),
+		TEST(test_names_of_nothing),
+		TEST(test_work_of_nothing),
+		TEST(test_damaged_record),
+		TEST(test_lost_record),
+		TEST(test_forgotten_work),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
