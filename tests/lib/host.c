@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
@@ -114,17 +115,22 @@ static int log_in(struct host *h)
 	return finish_login(h);
 }
 
+/* A session of the same initiator and ISID would take the place of one that another process of
+ * the same host has (RFC 7143, 6.3.5); so the ISID is random, not the time. */
 static int configure(struct host *h, const struct host_login *login)
 {
 	static atomic_uint qualifier;
+	uint32_t random_bits;
 
+	if (getrandom(&random_bits, sizeof(random_bits), 0) != sizeof(random_bits))
+		return -EIO;
 	h->iscsi = iscsi_create_context(login->initiator);
 	if (!h->iscsi)
 		return -ENOMEM;
 	iscsi_set_noautoreconnect(h->iscsi, 1);
 	iscsi_set_targetname(h->iscsi, login->target);
 	iscsi_set_session_type(h->iscsi, ISCSI_SESSION_NORMAL);
-	iscsi_set_isid_random(h->iscsi, (unsigned)monotonic_ms() & 0xffffff,
+	iscsi_set_isid_random(h->iscsi, random_bits & 0xffffff,
 			      atomic_fetch_add(&qualifier, 1) & 0xffff);
 	if (login->user && *login->user)
 		iscsi_set_initiator_username_pwd(h->iscsi, login->user, login->secret);
