@@ -21,6 +21,7 @@ struct observed {
 	pthread_mutex_t lock; /* protects all of it */
 	struct observation *items;
 	size_t n, size;
+	size_t next; /* behind what was found last: who asks for all of them goes on there */
 };
 
 int observed_open(struct observed **ret)
@@ -63,9 +64,14 @@ static size_t position(const struct observed *o, uint64_t number)
 
 static struct observation *find(struct observed *o, uint64_t number)
 {
-	size_t i = position(o, number);
+	size_t i = o->next;
 
-	return i < o->n && o->items[i].number == number ? &o->items[i] : NULL;
+	if (i >= o->n || o->items[i].number != number)
+		i = position(o, number);
+	if (i == o->n || o->items[i].number != number)
+		return NULL;
+	o->next = i + 1;
+	return &o->items[i];
 }
 
 static struct observation *find_or_add(struct observed *o, uint64_t number)

@@ -86,6 +86,8 @@ struct search {
 	uint64_t bytes;
 	struct wish wish;
 	union any dock; /* of the pool that was looked at last */
+	char name[2 * NAME_BYTES_MAX + 2]; /* that pool's: "DOCK:POOL" */
+	size_t name_at;			   /* where POOL begins in it */
 	uint64_t best;
 	double best_share; /* of its room that is free */
 	char best_name[2 * NAME_BYTES_MAX + 2];
@@ -147,28 +149,32 @@ static void consider_room(struct search *s, struct text name, const struct pool 
 		buf_printf(why, "it has room for %" PRIu64 " bytes", room);
 }
 
-/* "DOCK:POOL" */
-static struct text full_name(char room[2 * NAME_BYTES_MAX + 2], const char *dock, const char *pool)
+/* The pools of a dock mostly follow each other. */
+static int use_dock(struct search *s, uint64_t number)
 {
-	char *end = stpcpy(room, dock);
+	char *end;
+	int rc;
 
+	if (s->dock.o.number == number)
+		return 0;
+	rc = object_get_kind(s->c->tx, number, KIND_DOCK, &s->dock);
+	if (rc)
+		return rc;
+	end = stpcpy(s->name, s->dock.o.name);
 	*end++ = ':';
-	end = stpcpy(end, pool);
-	return (struct text){room, (size_t)(end - room)};
+	s->name_at = (size_t)(end - s->name);
+	return 0;
 }
 
 static int consider_pool(void *arg, const union any *pool)
 {
-	char room[2 * NAME_BYTES_MAX + 2];
 	struct search *s = arg;
-	struct text name;
-	int rc = 0;
+	struct text name = {s->name, 0};
+	int rc = use_dock(s, pool->o.parent);
 
-	if (s->dock.o.number != pool->o.parent)
-		rc = object_get_kind(s->c->tx, pool->o.parent, KIND_DOCK, &s->dock);
 	if (rc)
 		return rc;
-	name = full_name(room, s->dock.o.name, pool->o.name);
+	name.n = (size_t)(stpcpy(s->name + s->name_at, pool->o.name) - s->name);
 	s->pools++;
 	if (wish_fits(&s->wish, &pool->pool, &s->dock.dock, false, NULL, NULL))
 		consider_room(s, name, &pool->pool);

@@ -203,7 +203,28 @@ static void judge_want(struct judgement *j, const struct want *want)
 	spec_explain(&want->spec, there ? &value : NULL, out);
 }
 
-bool wish_fits(const struct wish *w, const struct pool *pool, const struct dock *dock, bool placed,
+static void judge_wants(struct judgement *j)
+{
+	for (size_t i = 0; i < j->wish->n && (j->why || j->fits); i++)
+		judge_want(j, &j->wish->wants[i]);
+}
+
+/* The extra specs look at nothing else than this, so the same has the same answer. */
+static bool wants_fit(struct wish *w, const struct pool *pool)
+{
+	struct judgement j = {.wish = w, .pool = pool, .fits = true};
+
+	if (w->last_known && w->last_multiattach == pool->multiattach &&
+	    text_equal(w->last_extras, pool->extras))
+		return w->last_fits;
+	judge_wants(&j);
+	w->last_known = true;
+	w->last_multiattach = pool->multiattach;
+	w->last_extras = pool->extras;
+	return w->last_fits = j.fits;
+}
+
+bool wish_fits(struct wish *w, const struct pool *pool, const struct dock *dock, bool placed,
 	       struct buf *why, const char *between)
 {
 	struct judgement j = {w, pool, dock, why, between, true};
@@ -214,7 +235,7 @@ bool wish_fits(const struct wish *w, const struct pool *pool, const struct dock 
 	judge_text(&j, "availability_zone", pool->availability_zone, w->zone);
 	judge_text(&j, "storage_type", pool->storage_type, w->storage_type);
 	judge_multiattach(&j);
-	for (size_t i = 0; i < w->n && (why || j.fits); i++)
-		judge_want(&j, &w->wants[i]);
-	return j.fits;
+	if (why)
+		judge_wants(&j);
+	return why ? j.fits : j.fits && wants_fit(w, pool);
 }

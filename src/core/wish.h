@@ -22,6 +22,9 @@ struct wish {
 	bool multiattach;
 	struct want *wants;
 	size_t n, size;
+	/* The capabilities that were compared last: pools that are alike follow each other. */
+	struct text last_extras;
+	bool last_known, last_multiattach, last_fits;
 };
 
 /* Number 0 asks for nothing but the default storage type. Freed by wish_free(), also if it fails. */
@@ -38,7 +41,7 @@ bool wish_is_multiattach(const struct wish *wish);
  * fails is said there, with `between` before each but the first. `placed`: a volume is there
  * already, so whether it can be reached at this moment does not matter.
  */
-bool wish_fits(const struct wish *wish, const struct pool *pool, const struct dock *dock,
+bool wish_fits(struct wish *wish, const struct pool *pool, const struct dock *dock,
 	       bool placed, struct buf *why, const char *between);
 
 #endif

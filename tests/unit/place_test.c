@@ -259,6 +259,35 @@ static void test_multiattach_picks_a_capable_pool(void **state)
 			  "mem:bare: multiattach is false");
 }
 
+/* Pools that differ in nothing else, and a profile that wants one, or the other. */
+static void test_alike_but_for_multiattach(void **state)
+{
+	static const char *const wishes[] = {"<is> True", "<is> False"};
+	static const char key[] = "profiles/p/extra_specs/multiattach";
+	struct fixture *f = *state;
+	struct ref dir;
+
+	fixture_dock(f, "mem", "  a: {totalCapacity: 10}\n"
+			       "  b: {totalCapacity: 10, multiAttach: true}\n");
+	fixture_start(f, false);
+	assert_int_equal(fixture_mkdir(f, "profiles/p"), 0);
+	assert_int_equal(fixture_ref(f, "profiles/p/extra_specs", &dir), 0);
+	assert_int_equal(fixture_wait(fixture_begin_make(f, dir, "multiattach"), PATIENCE_MS), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *volume = i ? "volumes/w" : "volumes/v";
+		char path[64];
+
+		assert_int_equal(fixture_write(f, key, wishes[i]), 0);
+		assert_int_equal(fixture_mkdir(f, volume), 0);
+		snprintf(path, sizeof(path), "%s/profile", volume);
+		assert_int_equal(fixture_write(f, path, "p"), 0);
+		fixture_begin_write(f, i ? "volumes/w/size" : "volumes/v/size", "1G");
+		fixture_settle_all(f, volume + strlen("volumes/"));
+		snprintf(path, sizeof(path), "%s/pool", volume);
+		fixture_expect(f, path, i ? "mem:a\n" : "mem:b\n");
+	}
+}
+
 static void test_multiattach_nowhere(void **state)
 {
 	struct fixture *f = *state;
@@ -359,6 +388,7 @@ int main(void)
 		PLACE(test_growing_needs_room),
 		PLACE(test_room_comes_back),
 		PLACE(test_multiattach_picks_a_capable_pool),
+		PLACE(test_alike_but_for_multiattach),
 		PLACE(test_multiattach_nowhere),
 		PLACE(test_every_pool_has_its_reason),
 		PLACE(test_too_many_reasons),
