@@ -67,22 +67,29 @@ void buf_line(struct buf *b, struct text t)
 	}
 }
 
+/* Most of what is printed fits into the room that there is. */
 void buf_printf(struct buf *b, const char *format, ...)
 {
 	va_list ap;
+	size_t room;
 	int n;
 
-	va_start(ap, format);
-	n = vsnprintf(NULL, 0, format, ap);
-	va_end(ap);
-	if (n < 0 || !reserve(b, (size_t)n)) {
-		b->failed = true;
+	if (!reserve(b, 0))
 		return;
-	}
+	room = b->size - b->len;
 	va_start(ap, format);
-	vsnprintf(b->data + b->len, (size_t)n + 1, format, ap);
+	n = vsnprintf(b->data + b->len, room, format, ap);
 	va_end(ap);
-	b->len += (size_t)n;
+	if (n >= 0 && (size_t)n >= room && reserve(b, (size_t)n)) {
+		va_start(ap, format);
+		vsnprintf(b->data + b->len, (size_t)n + 1, format, ap);
+		va_end(ap);
+	}
+	b->failed |= n < 0;
+	if (b->failed)
+		b->data[b->len] = '\0';
+	else
+		b->len += (size_t)n;
 }
 
 void buf_reset(struct buf *b)
