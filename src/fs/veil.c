@@ -4,10 +4,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "attachfs/clock.h"
 
@@ -44,6 +44,12 @@ int veils_open(struct veils **ret)
 	return 0;
 }
 
+/* Every LOOKUP of what is new to somebody else asks: a system call that looks at nothing else. */
+static bool is_thread_of(pid_t thread, pid_t process)
+{
+	return thread == process || !tgkill(process, thread, 0) || errno == EPERM;
+}
+
 /* The process of a thread; the thread itself if that cannot be known. */
 static pid_t process_of(pid_t thread)
 {
@@ -51,6 +57,8 @@ static pid_t process_of(pid_t thread)
 	pid_t process = thread;
 	FILE *file;
 
+	if (!tgkill(thread, thread, 0)) /* as most are: the first one of it */
+		return thread;
 	snprintf(path, sizeof(path), "/proc/%d/status", thread);
 	file = fopen(path, "re");
 	if (!file)
@@ -59,15 +67,6 @@ static pid_t process_of(pid_t thread)
 		;
 	fclose(file);
 	return process;
-}
-
-/* In one system call: every LOOKUP of what is new to somebody else asks. */
-static bool is_thread_of(pid_t thread, pid_t process)
-{
-	char path[48];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d", process, thread);
-	return thread == process || !access(path, F_OK);
 }
 
 static struct veil **bucket_of(struct veils *v, uint64_t object)
