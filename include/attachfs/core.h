@@ -55,6 +55,7 @@ struct store *core_store(struct core *core);
 struct view {
 	struct core *core;
 	struct tx *tx;
+	const union any *loaded; /* core's own: what is being listed, or NULL */
 };
 
 struct node_stat {

@@ -353,6 +353,7 @@ int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg);
 /* Encodes into `out`; decodes borrowed bytes. -EBADMSG for what no attachfs ever wrote. */
 int object_encode(const union any *object, struct buf *out);
 int object_decode(uint64_t number, struct text record, union any *ret);
+int object_decode_head(struct text record, struct object_head *ret);
 
 /* The numbers of the rows. On disk: append only. */
 enum root_node {

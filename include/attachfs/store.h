@@ -37,6 +37,9 @@ struct tx {
 	struct store *store;
 	void *txn; /* MDB_txn */
 	bool write;
+	/* The reader's own: what it has looked at last, as nothing changes meanwhile. */
+	uint64_t last_number;
+	struct text last_record;
 };
 
 /*

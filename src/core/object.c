@@ -240,6 +240,16 @@ static bool decode_head(struct text *t, struct head_bytes *ret)
 	       !kinds[ret->kind]->computed;
 }
 
+/* Of the rows' states only those that the kind has: an object is large for having room for all. */
+static void clear(const struct kind_ops *ops, union any *ret)
+{
+	memset(ret, 0, offsetof(struct object, attr) + ops->n_nodes * sizeof(*ret->o.attr));
+	memset((char *)ret + sizeof(ret->o), 0, ops->size - sizeof(ret->o));
+	for (unsigned i = 0; i < ops->n_nodes; i++)
+		if (ops->nodes[i].initial)
+			*(uint64_t *)value_field(&ops->nodes[i], ret) = ops->nodes[i].initial;
+}
+
 int object_decode(uint64_t number, struct text record, union any *ret)
 {
 	struct head_bytes head;
@@ -250,7 +260,7 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 	if (!decode_head(&record, &head) || head.name_length > NAME_BYTES_MAX ||
 	    !(name = take(&record, head.name_length)))
 		return -EBADMSG;
-	memset(ret, 0, kinds[head.kind]->size);
+	clear(kinds[head.kind], ret);
 	o->number = number;
 	o->kind = head.kind;
 	o->container = head.container;
@@ -261,57 +271,18 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 	o->updated = (int64_t)le64toh(head.updated);
 	memcpy(o->id, head.id, sizeof(o->id));
 	memcpy(o->name, name, head.name_length);
-	for (unsigned i = 0; i < kinds[o->kind]->n_nodes; i++)
-		if (kinds[o->kind]->nodes[i].initial)
-			*(uint64_t *)value_field(&kinds[o->kind]->nodes[i], ret) =
-				kinds[o->kind]->nodes[i].initial;
 	while (record.n)
 		if (!decode_entry(&record, &last, ret))
 			return -EBADMSG;
 	return 0;
 }
 
-static int get_record(struct tx *tx, uint64_t number, struct text *ret)
-{
-	uint8_t key[8];
-
-	key_u64(key, number);
-	return tx_get(tx, TABLE_OBJECTS, (struct text){(char *)key, sizeof(key)}, ret);
-}
-
-int object_get(struct tx *tx, uint64_t number, union any *ret)
-{
-	struct text record;
-	int rc;
-
-	if (number & PAIR_OBJECT)
-		return eligible_get(tx, number, ret);
-	rc = get_record(tx, number, &record);
-	if (rc)
-		return rc;
-	return object_decode(number, record, ret) ? -EIO : 0;
-}
-
-int object_get_kind(struct tx *tx, uint64_t number, enum kind kind, union any *ret)
-{
-	int rc = object_get(tx, number, ret);
-
-	return rc ? rc : ret->o.kind == kind ? 0 : -ENOENT;
-}
-
-int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
+int object_decode_head(struct text record, struct object_head *ret)
 {
 	struct head_bytes head;
-	struct text record;
-	int rc;
 
-	if (number & PAIR_OBJECT)
-		return eligible_get_head(tx, number, ret);
-	rc = get_record(tx, number, &record);
-	if (rc)
-		return rc;
 	if (!decode_head(&record, &head))
-		return -EIO;
+		return -EBADMSG;
 	*ret = (struct object_head){
 		.is_draft = head.name_length && record.n && record.p[0] == '.',
 		.kind = head.kind,
@@ -323,75 +294,4 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
 	owner_from_bytes(&ret->inode, &head.owner);
 	times_from_bytes(&ret->inode, &head.times);
 	return 0;
-}
-
-int object_find(struct tx *tx, struct ref container, struct text name, uint64_t *ret)
-{
-	uint8_t key[9 + NAME_BYTES_MAX];
-	struct text value = TEXT_NONE;
-	int rc;
-
-	if (name.n > NAME_BYTES_MAX || !name.n)
-		return -ENOENT;
-	key_u64(key, container.object);
-	key[8] = container.node;
-	memcpy(key + 9, name.p, name.n);
-	rc = tx_get(tx, TABLE_NAMES, (struct text){(char *)key, 9 + name.n}, &value);
-	if (rc)
-		return rc;
-	if (value.n != 8)
-		return -EIO;
-	*ret = key_to_u64(value.p);
-	return 0;
-}
-
-struct children {
-	child_fn *fn;
-	void *arg;
-};
-
-static int one_child(void *arg, struct text key, struct text value)
-{
-	struct children *c = arg;
-
-	return key.n == 17 ? c->fn(c->arg, key_to_u64(key.p + 9), value) : -EIO;
-}
-
-int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn *fn, void *arg)
-{
-	struct children c = {fn, arg};
-	uint8_t key[17];
-
-	key_u64(key, container.object);
-	key[8] = container.node;
-	key_u64(key + 9, from);
-	return tx_scan(tx, TABLE_CHILDREN, (struct text){(char *)key, 9},
-		       (struct text){(char *)key, sizeof(key)}, one_child, &c);
-}
-
-struct each_paired {
-	enum kind kind;
-	paired_fn *fn;
-	void *arg;
-};
-
-static int one_paired(void *arg, struct text key, struct text record)
-{
-	struct each_paired *e = arg;
-	union any object;
-
-	if (key.n != 8 || object_decode(key_to_u64(key.p), record, &object))
-		return -EIO;
-	return object.o.kind == e->kind ? e->fn(e->arg, &object) : 0;
-}
-
-/* No object has a higher number than those that are numbered apart. */
-int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
-{
-	struct each_paired e = {kind, fn, arg};
-	uint8_t from[8];
-
-	key_u64(from, PAIRED_OBJECT);
-	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, (struct text){(char *)from, sizeof(from)},
-		       one_paired, &e);
 }

@@ -53,7 +53,7 @@ static bool is_shown(const struct change *c, struct ref ref, struct text value)
 {
 	BUF_AUTO(shown);
 
-	return !core_read(&(struct view){c->core, c->tx}, ref, &shown) &&
+	return !core_read(&(struct view){.core = c->core, .tx = c->tx}, ref, &shown) &&
 	       text_equal(text_trim(buf_as_text(&shown)), value);
 }
 
@@ -100,7 +100,7 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	if (rc)
 		return rc;
 	node = node_of(head.kind, ref.node);
-	if (!node || !core_settable(&(struct view){c->core, c->tx}, ref))
+	if (!node || !core_settable(&(struct view){.core = c->core, .tx = c->tx}, ref))
 		return error_set(c->err, EACCES, "%s is read-only", node ? node->name : "it");
 	rc = change_load(c, ref.object, head.kind, &now);
 	if (rc)

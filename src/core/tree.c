@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The tree as it is read: looking up, listing, stat, values, links and paths. */
+/* The tree as it is read: looking up, listing, stat, values and links. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "attachfs/clock.h"
 #include "core.h"
 
-/* Loads the object behind a node and its row (NULL for the object's own directory). */
-static int load(struct tx *tx, struct ref ref, union any *object, const struct node **ret)
+/* Loads the object behind a node, into `room` if need be, and its row (NULL for the object's own
+ * directory). */
+static int load(struct view *v, struct ref ref, union any *room, const union any **ret,
+		const struct node **ret_node)
 {
-	int rc = object_get(tx, ref.object, object);
+	const union any *object = v->loaded;
+	int rc = 0;
 
+	if (!object || object->o.number != ref.object) {
+		rc = object_get(v->tx, ref.object, room);
+		object = room;
+	}
 	if (rc)
 		return rc;
-	*ret = ref.node == NODE_SELF ? NULL : node_of(object->o.kind, ref.node);
-	return *ret || ref.node == NODE_SELF ? 0 : -ENOENT;
+	*ret = object;
+	*ret_node = ref.node == NODE_SELF ? NULL : node_of(object->o.kind, ref.node);
+	return *ret_node || ref.node == NODE_SELF ? 0 : -ENOENT;
 }
 
 static bool is_shown(const struct node *node)
@@ -88,26 +96,28 @@ static int value_of(struct view *v, const struct node *node, const union any *ob
 
 int core_read(struct view *v, struct ref ref, struct buf *out)
 {
+	const union any *object;
 	const struct node *node;
-	union any object;
-	int rc = load(v->tx, ref, &object, &node);
+	union any room;
+	int rc = load(v, ref, &room, &object, &node);
 
 	if (rc)
 		return rc;
 	if (!node || node->type != NODE_ATTR)
 		return -EISDIR;
-	return value_of(v, node, &object, &object.o.attr[ref.node], out);
+	return value_of(v, node, object, &object->o.attr[ref.node], out);
 }
 
 int core_readlink(struct view *v, struct ref ref, struct buf *out)
 {
+	const union any *object;
 	const struct node *node;
-	union any object;
-	int rc = load(v->tx, ref, &object, &node);
+	union any room;
+	int rc = load(v, ref, &room, &object, &node);
 
 	if (rc)
 		return rc;
-	return node && node->type == NODE_LINK ? node->readlink(v->tx, &object, out) : -EINVAL;
+	return node && node->type == NODE_LINK ? node->readlink(v->tx, object, out) : -EINVAL;
 }
 
 static int stat_size(struct view *v, struct ref ref, const struct node *node,
@@ -192,31 +202,32 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 	struct node_stat st = {0};
 	const struct node *node;
 	const struct attr_state *a;
-	union any object;
+	const union any *object;
+	union any room;
 	int rc;
 
 	if (ref.node == NODE_SELF)
 		return stat_directory(v, ref, ret);
-	rc = load(v->tx, ref, &object, &node);
+	rc = load(v, ref, &room, &object, &node);
 	if (rc)
 		return rc;
 	if (node->type == NODE_ATTR)
 		st.type = NODE_IS_FILE;
 	else
 		st.type = node->type == NODE_LINK ? NODE_IS_LINK : NODE_IS_DIR;
-	inode_default(node, &object.o, &st.inode);
-	a = &object.o.attr[ref.node];
+	inode_default(node, &object->o, &st.inode);
+	a = &object->o.attr[ref.node];
 	if (a->flags & ATTR_HAS_OWNER)
 		st.inode.mode = a->inode.mode, st.inode.uid = a->inode.uid,
 		st.inode.gid = a->inode.gid;
 	if (a->flags & ATTR_HAS_TIMES)
 		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
-	st.ctime = object.o.updated > st.inode.mtime ? object.o.updated : st.inode.mtime;
+	st.ctime = object->o.updated > st.inode.mtime ? object->o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
-	st.is_new = object.o.created > time_now() - VEIL_MS * 1000000LL;
-	st.is_fleeting = node->type == NODE_LINK || object.o.kind == KIND_ELIGIBLE ||
-			 is_capability(v->tx, &object.o);
-	rc = stat_size(v, ref, node, &object, &st.size);
+	st.is_new = object->o.created > time_now() - VEIL_MS * 1000000LL;
+	st.is_fleeting = node->type == NODE_LINK || object->o.kind == KIND_ELIGIBLE ||
+			 is_capability(v->tx, &object->o);
+	rc = stat_size(v, ref, node, object, &st.size);
 	if (!rc)
 		*ret = st;
 	return rc;
@@ -329,9 +340,9 @@ static unsigned rank_of(const struct node *node)
 	return node->type == NODE_CHILDREN && node->child == KIND_KEY ? 2 : 1;
 }
 
-static int list_rows(const struct object_head *head, struct ref dir, struct listing *l)
+static int list_rows(struct view *v, struct ref dir, struct listing *l)
 {
-	const struct kind_ops *ops = kinds[head->kind];
+	const struct kind_ops *ops = kinds[v->loaded->o.kind];
 	uint8_t group = dir.node == NODE_SELF ? 0 : dir.node;
 	int rc = 0;
 
@@ -344,6 +355,21 @@ static int list_rows(const struct object_head *head, struct ref dir, struct list
 			rc = l->fn(l->arg, node->name, (struct ref){dir.object, (uint8_t)i},
 				   cookie);
 	}
+	return rc;
+}
+
+/* While the rows are listed their object stays loaded: most who list want to know their sizes. */
+static int list_own(struct view *v, struct ref dir, struct listing *l)
+{
+	const union any *outer = v->loaded;
+	union any object;
+	int rc = object_get(v->tx, dir.object, &object);
+
+	if (rc)
+		return rc;
+	v->loaded = &object;
+	rc = list_rows(v, dir, l);
+	v->loaded = outer;
 	return rc;
 }
 
@@ -361,7 +387,7 @@ int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void
 	if (!l.node && dir.node != NODE_SELF)
 		return -ENOENT;
 	if (after < FIRST_OBJECT)
-		rc = list_rows(&head, dir, &l);
+		rc = list_own(v, dir, &l);
 	if (!rc && l.node && l.node->type == NODE_CHILDREN)
 		rc = object_children(v->tx, dir, from, list_child, &l);
 	if (!rc && l.node && l.node->type == NODE_LINKS) {
@@ -370,49 +396,4 @@ int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void
 			rc = l.node->links->list(v->tx, &object.o, from, list_link, &l);
 	}
 	return rc < 0 ? rc : 0;
-}
-
-/* Parents first; a purged volume is in no container and so has a bare name. */
-static int add_object_path(struct tx *tx, uint64_t number, unsigned depth, struct buf *out)
-{
-	const struct node *container;
-	union any object, parent;
-	int rc;
-
-	if (number == ROOT_OBJECT)
-		return 0;
-	rc = object_get(tx, number, &object);
-	if (!rc && object.o.container)
-		rc = object_get(tx, object.o.parent, &parent);
-	if (rc || !depth)
-		return rc;
-	if (object.o.container) {
-		container = node_of(parent.o.kind, object.o.container);
-		rc = add_object_path(tx, object.o.parent, depth - 1, out);
-		if (!rc && container)
-			buf_printf(out, "%s%s/", out->len ? "/" : "", container->name);
-	}
-	if (object.o.kind == KIND_ELIGIBLE)
-		return rc ? rc : eligible_name(tx, &object.eligible, out);
-	buf_str(out, object.o.name);
-	return rc;
-}
-
-int core_path(struct tx *tx, struct ref ref, struct buf *out)
-{
-	struct object_head head = {0};
-	const struct node *node, *group;
-	int rc = add_object_path(tx, ref.object, 8, out);
-
-	if (!rc)
-		rc = object_get_head(tx, ref.object, &head);
-	if (rc || ref.node == NODE_SELF || head.kind == KIND_KEY || head.kind == KIND_ELIGIBLE)
-		return rc ? rc : buf_error(out);
-	node = node_of(head.kind, ref.node);
-	group = node && node->group ? node_of(head.kind, node->group) : NULL;
-	if (group)
-		buf_printf(out, "%s%s", out->len ? "/" : "", group->name);
-	if (node)
-		buf_printf(out, "%s%s", out->len ? "/" : "", node->name);
-	return buf_error(out);
 }

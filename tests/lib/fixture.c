@@ -474,7 +474,7 @@ void fixture_host(struct fixture *f, const char *name)
 static struct view begin_view(struct fixture *f, struct tx *tx)
 {
 	assert_int_equal(store_read_begin(f->store, tx), 0);
-	return (struct view){f->core, tx};
+	return (struct view){.core = f->core, .tx = tx};
 }
 
 static int walk(struct view *v, const char *path, struct ref *ret)

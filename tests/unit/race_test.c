@@ -162,7 +162,7 @@ static void *reader_main(void *arg)
 
 	while (!atomic_load(&r->over)) {
 		struct tx tx;
-		struct view view = {r->f->core, &tx};
+		struct view view = {.core = r->f->core, .tx = &tx};
 		struct walk w = {&view, r, 0};
 		int rc = store_read_begin(r->f->store, &tx);
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Objects as they are found: by number, by name, in a container, or all of a kind. */
+#include <errno.h>
+
+#include "core.h"
+
+/* One request asks for the same record several times in a row. */
+static int get_record(struct tx *tx, uint64_t number, struct text *ret)
+{
+	uint8_t key[8];
+	int rc = 0;
+
+	if (!tx->last_record.p || tx->last_number != number || tx->write) {
+		key_u64(key, number);
+		tx->last_record = TEXT_NONE;
+		rc = tx_get(tx, TABLE_OBJECTS, (struct text){(char *)key, sizeof(key)},
+			    &tx->last_record);
+		tx->last_number = number;
+	}
+	if (!rc)
+		*ret = tx->last_record;
+	return rc;
+}
+
+int object_get(struct tx *tx, uint64_t number, union any *ret)
+{
+	struct text record;
+	int rc;
+
+	if (number & PAIR_OBJECT)
+		return eligible_get(tx, number, ret);
+	rc = get_record(tx, number, &record);
+	if (rc)
+		return rc;
+	return object_decode(number, record, ret) ? -EIO : 0;
+}
+
+int object_get_kind(struct tx *tx, uint64_t number, enum kind kind, union any *ret)
+{
+	int rc = object_get(tx, number, ret);
+
+	return rc ? rc : ret->o.kind == kind ? 0 : -ENOENT;
+}
+
+int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
+{
+	struct text record;
+	int rc;
+
+	if (number & PAIR_OBJECT)
+		return eligible_get_head(tx, number, ret);
+	rc = get_record(tx, number, &record);
+	if (rc)
+		return rc;
+	return object_decode_head(record, ret) ? -EIO : 0;
+}
+
+int object_find(struct tx *tx, struct ref container, struct text name, uint64_t *ret)
+{
+	uint8_t key[9 + NAME_BYTES_MAX];
+	struct text value = TEXT_NONE;
+	int rc;
+
+	if (name.n > NAME_BYTES_MAX || !name.n)
+		return -ENOENT;
+	key_u64(key, container.object);
+	key[8] = container.node;
+	memcpy(key + 9, name.p, name.n);
+	rc = tx_get(tx, TABLE_NAMES, (struct text){(char *)key, 9 + name.n}, &value);
+	if (rc)
+		return rc;
+	if (value.n != 8)
+		return -EIO;
+	*ret = key_to_u64(value.p);
+	return 0;
+}
+
+struct children {
+	child_fn *fn;
+	void *arg;
+};
+
+static int one_child(void *arg, struct text key, struct text value)
+{
+	struct children *c = arg;
+
+	return key.n == 17 ? c->fn(c->arg, key_to_u64(key.p + 9), value) : -EIO;
+}
+
+int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn *fn, void *arg)
+{
+	struct children c = {fn, arg};
+	uint8_t key[17];
+
+	key_u64(key, container.object);
+	key[8] = container.node;
+	key_u64(key + 9, from);
+	return tx_scan(tx, TABLE_CHILDREN, (struct text){(char *)key, 9},
+		       (struct text){(char *)key, sizeof(key)}, one_child, &c);
+}
+
+struct each_paired {
+	enum kind kind;
+	paired_fn *fn;
+	void *arg;
+};
+
+static int one_paired(void *arg, struct text key, struct text record)
+{
+	struct each_paired *e = arg;
+	union any object;
+
+	if (key.n != 8 || object_decode(key_to_u64(key.p), record, &object))
+		return -EIO;
+	return object.o.kind == e->kind ? e->fn(e->arg, &object) : 0;
+}
+
+/* No object has a higher number than those that are numbered apart. */
+int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
+{
+	struct each_paired e = {kind, fn, arg};
+	uint8_t from[8];
+
+	key_u64(from, PAIRED_OBJECT);
+	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, (struct text){(char *)from, sizeof(from)},
+		       one_paired, &e);
+}
