@@ -195,6 +195,14 @@ int tgt_account_expel(struct tgt_call *call, struct tgt_target *t, const char *u
 int tgt_accounts_delete(struct tgt_call *call, struct tgt_target *t);
 /* Fills the holes that a crash may have left in any of our targets; shard.slots is held. */
 int tgt_guard_heal(struct tgt_call *call, const int *tids, size_t n, char *guard, size_t size);
+/*
+ * What healing has bound and was not needed goes again, or every start would add a guard. Of two
+ * guards at the end one is too many: unbinding the last account leaves no hole. And the newest
+ * guard goes when no target has it. shard.slots is held.
+ */
+int tgt_guard_trim(struct tgt_call *call, struct tgt_target *t);
+bool tgt_guard_bound(const struct tgt_target *t, const char *guard);
+int tgt_guard_drop(struct tgt_call *call, const char *guard);
 bool tgt_is_guard(const char *user);
 
 /* tgt_target.c: targets and their LUNs. */

@@ -277,3 +277,30 @@ int tgt_guard_heal(struct tgt_call *call, const int *tids, size_t n, char *guard
 	}
 	return rc;
 }
+
+int tgt_guard_trim(struct tgt_call *call, struct tgt_target *t)
+{
+	int rc = 0;
+
+	while (!rc && t->n_slots > 1 && tgt_is_guard(t->slot[t->n_slots - 1]) &&
+	       tgt_is_guard(t->slot[t->n_slots - 2])) {
+		rc = change_binding(call, TGT_UNBIND, t->tid, t->slot[t->n_slots - 1]);
+		if (!rc)
+			free(t->slot[--t->n_slots]);
+	}
+	return rc == -ENXIO ? 0 : doubt(t, rc); /* it has gone meanwhile */
+}
+
+bool tgt_guard_bound(const struct tgt_target *t, const char *guard)
+{
+	return find_slot(t, guard) >= 0;
+}
+
+int tgt_guard_drop(struct tgt_call *call, const char *guard)
+{
+	int rc = delete_account(call, guard);
+
+	if (!rc)
+		call->shard->n_guards--;
+	return rc;
+}

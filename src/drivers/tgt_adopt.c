@@ -242,6 +242,26 @@ static int put_all(struct tgt_call *call, const struct listing *l, struct text t
 	return 0;
 }
 
+/* The healing is over: what it did not need goes. */
+static int trim(struct tgt_call *call, const struct listing *l, const char *guard)
+{
+	bool bound = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < l->n && !rc; i++) {
+		char id[UUID_TEXT_SIZE];
+		enum access_mode mode;
+		struct tgt_target *t;
+
+		if (!parse_name(call->b, l->targets[i].name, id, &mode))
+			continue;
+		t = tgt_table_peek(call->b, id, mode);
+		rc = t ? tgt_guard_trim(call, t) : 0;
+		bound |= !t || tgt_guard_bound(t, guard);
+	}
+	return rc || bound ? rc : tgt_guard_drop(call, guard);
+}
+
 static bool any_ours(const struct backend *b, const struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -265,6 +285,8 @@ static int adopt_once(struct tgt_call *call)
 			rc = tgt_show(call, TGT_TARGET, -1, &all);
 		if (!rc)
 			rc = put_all(call, &l, buf_as_text(&all));
+		if (!rc && call->b->conf.chap)
+			rc = trim(call, &l, guard);
 	}
 	free(l.targets);
 	return rc;

@@ -117,9 +117,13 @@ struct tgt_target *tgt_table_add(struct backend *b, const char *id, enum access_
 
 void tgt_table_remove(struct backend *b, struct tgt_target *t)
 {
+	struct tgt_shard *shard = t->shard;
+
+	pthread_mutex_lock(&shard->slots); /* an adoption may be looking at it */
 	pthread_mutex_lock(&b->lock);
 	unlink_target(b, t);
 	pthread_mutex_unlock(&b->lock);
+	pthread_mutex_unlock(&shard->slots);
 }
 
 int tgt_table_each(struct tgt_shard *shard, int (*fn)(void *arg, struct tgt_target *t), void *arg)

@@ -77,6 +77,38 @@ is_foreign() { # TEXT: it is not in tgtd's account of things
 	host login
 }
 
+# How many accounts tgtd has, how many of them its targets have, and how many may log in.
+n_accounts() {
+	tgt_do --op show --mode account | grep -c '^ '
+	tgt_show | awk '/^Target /{on = 0} /Account information:/{on = 1; next}
+		/ACL information:/{on = 0} on' | wc -l
+	tgt_show | grep -c 'attachfs-guard'
+}
+
+@test "started again and again: tgtd does not get more accounts of it" {
+	local i
+	new_volume vol ssd:fast 16M true
+	new_volume other ssd:fast 16M
+	attach vol h1 rw
+	attach vol h2 ro
+	attach vol h3 ro
+	attach other h3 rw
+	fs_stop
+	fs_start
+	n_accounts >"$BATS_TEST_TMPDIR/before"
+	for i in 1 2 3 4 5; do
+		[ $((i % 2)) = 0 ] && fs_stop || fs_kill
+		fs_start
+	done
+	n_accounts | diff "$BATS_TEST_TMPDIR/before" -
+	# nobody was shut out by that, and leaving still shuts nobody out
+	detach vol h2
+	for i in vol:h1 vol:h3 other:h3; do
+		creds "${i%:*}" "${i#*:}"
+		host login
+	done
+}
+
 @test "killed in the midst of an attach: it is completed at start" {
 	new_volume vol mem:ram 1G true
 	faults <<<"export delay 60000"
