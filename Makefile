@@ -48,7 +48,7 @@ LDFLAGS	 += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
 
 RACES	 := race reload
-SRC	 := $(filter-out src/man/%,$(wildcard src/*/*.c))
+SRC	 := $(filter-out src/man/% src/preload/%,$(wildcard src/*/*.c))
 LIB	 := $(SRC:%.c=$B/%.o)
 TESTLIB	 := $B/tests/lib.a
 binaries  = $(patsubst %.c,$B/%,$(wildcard tests/$(1)/*.c))
@@ -79,6 +79,14 @@ $B/tests/crash/%.so: tests/crash/%.c
 	$(call say,LINK,$@)
 	$Q mkdir -p $(@D) && $(CC) -D_GNU_SOURCE $(OPT) -std=gnu11 -Wall -Wextra \
 		$(if $(WERROR),-Werror) -fPIC -shared -o $@ $< -ldl
+
+# Is preloaded into tgtd, which has no sanitizer; attachfs carries it within itself, too.
+$B/attachfs-pair.so: src/preload/tgt_pair.c
+	$(call say,LINK,$@)
+	$Q mkdir -p $(@D) && $(CC) -D_GNU_SOURCE -O2 -s -std=gnu11 -Wall -Wextra \
+		$(if $(WERROR),-Werror) -fPIC -shared -o $@ $< -ldl
+$B/src/drivers/tgt_pair.o: CFLAGS += -Wa,-I$B
+$B/src/drivers/tgt_pair.o: $B/attachfs-pair.so
 
 # The example driver must build, and only that.
 $B/tests/drivers/%: | $B/examples/driver_template.o
@@ -182,6 +190,7 @@ format:
 
 install: all
 	install -D -m 755 $B/attachfs $(DESTDIR)$(PREFIX)/sbin/attachfs
+	install -D -m 644 $B/attachfs-pair.so $(DESTDIR)$(PREFIX)/lib/attachfs/attachfs-pair.so
 	for n in 5 7 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$n \
 		$B/man/*.$$n; done
 	install -D -m 644 src/systemd/attachfs.service \
@@ -191,6 +200,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/attachfs
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/attachfs $(DESTDIR)$(PREFIX)/share/man/man8/attachfs.8 \
+		$(DESTDIR)$(PREFIX)/lib/attachfs/attachfs-pair.so \
 		$(DESTDIR)$(PREFIX)/share/man/man7/attachfs.7 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/attachfs.yaml.5 \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/attachfs.service \

@@ -38,13 +38,14 @@ struct backend_volume {
 
 /*
  * One host's way to a volume. `chap_user` is unique for ever (an attachment and a generation
- * of it), so an export with the same user has the same secret. All strings have been checked:
+ * of it), so an export with the same user has the same secret; it ends with "@" and `initiator`, so
+ * that a target can see to it that no host uses its secret under another one's name. All strings have been checked:
  * printable ASCII without blanks, commas, quotes or equal signs.
  */
 struct backend_export {
 	enum access_mode mode;
 	char initiator[ISCSI_NAME_MAX + 1]; /* lower case */
-	char chap_user[64];
+	char chap_user[CHAP_USER_MAX + 1];
 	char chap_secret[64];		    /* empty in what list_exports() reports */
 	int shard; /* where it was exported before, or -1: the driver chooses and export() tells */
 };
@@ -131,7 +132,8 @@ struct driver {
 	int (*purge)(struct backend *backend, const struct backend_volume *volume,
 		     struct error *err);
 
-	/* Gives the host `export_->initiator` exactly `export_->mode`; no other host notices. */
+	/* Gives the host `export_->initiator` exactly `export_->mode`; no other host notices. Its
+	 * secret lets it in under its own name only, so that fencing it ends all that it has. */
 	int (*export)(struct backend *backend, const struct backend_volume *volume,
 		      const struct backend_export *export_, struct backend_connection *ret,
 		      struct error *err);

@@ -29,6 +29,8 @@
 
 /* RFC 7143 section 4.2.7.1: an iSCSI name has at most 223 bytes. */
 #define ISCSI_NAME_MAX 223
+/* Section 6.1: a value has at most 255, and libiscsi and open-iscsi take no longer CHAP names. */
+#define CHAP_USER_MAX 255
 
 /* Sizes of volumes: a whole number of 512-byte blocks, at least 1 MiB, at most 1 PiB. */
 #define VOLUME_BYTES_MIN (1ULL << 20)

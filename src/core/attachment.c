@@ -145,18 +145,23 @@ static int check_siblings(struct change *c, const struct attachment *a, const st
 	return 0;
 }
 
-/* 128 random bits in hex, for this attachment in this generation and never again. */
+/*
+ * The secret is 128 random bits in hex, for this attachment in this generation and never again. The
+ * account's name is its own too, and that of the initiator which alone may use it; there is room
+ * for half of the attachment's id.
+ */
 static int make_secret(struct change *c, struct attachment *a)
 {
 	unsigned char random[16];
-	char secret[2 * sizeof(random) + 1], user[64], id[UUID_TEXT_SIZE];
+	char secret[2 * sizeof(random) + 1], user[CHAP_USER_MAX + 1], id[UUID_TEXT_SIZE];
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return error_set(c->err, EIO, "no random numbers");
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(secret + 2 * i, 3, "%02x", random[i]);
 	uuid_unparse_lower(a->o.id, id);
-	snprintf(user, sizeof(user), "%s.%u", id, (unsigned)a->generation);
+	snprintf(user, sizeof(user), "%.18s.%u@%.*s", id, (unsigned)a->generation,
+		 TEXT_ARG(a->host_initiator));
 	a->chap_user = change_keep(c, text_of(user));
 	a->chap_secret = change_keep(c, text_of(secret));
 	return a->chap_user.p && a->chap_secret.p ? 0 : -ENOMEM;

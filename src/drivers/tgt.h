@@ -16,7 +16,7 @@
 #define TGT_LUN	       1
 /* A daemon that is there answers within this, however busy; a stopped one never does. */
 #define TGT_ANSWER_MS 5000
-#define TGT_NOTE_SIZE  (ISCSI_NAME_MAX + 96)
+#define TGT_NOTE_SIZE  (CHAP_USER_MAX + ISCSI_NAME_MAX + 16)
 
 /* Options of a dock's `tgt:` map; see tgt_conf.c. */
 struct tgt_conf {

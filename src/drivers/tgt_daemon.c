@@ -6,6 +6,7 @@
 #include "attachfs/kill.h"
 
 #include "drivers.h"
+#include "tgt_pair.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,20 +75,25 @@ bool tgt_daemon_locked(const struct tgt_link *link)
 	return fd >= 0 && !fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
+/* Where tgtd's loader finds the library; it keeps the descriptor. */
+#define PAIR_FD	     3
+#define PAIR_PRELOAD "LD_PRELOAD=/proc/self/fd/3"
+
 /*
  * The second child: async-signal-safe calls only, since other threads may hold any lock.
  * Descriptor 0 is read-only on purpose: while a LUN is reopened, tgtd's threads may take
  * descriptor 0 for the file, and a write must fail there and not vanish into /dev/null.
  */
-static void __attribute__((noreturn)) become_daemon(char *const *argv, char *const *envp)
+static void __attribute__((noreturn)) become_daemon(char *const *argv, char *const *envp, int pair)
 {
 	static const struct rlimit files = {1048576, 1048576};
 	int in = open("/dev/null", O_RDONLY), out = open("/dev/null", O_WRONLY);
+	int preloaded = fcntl(pair, F_DUPFD, PAIR_FD + 1);
 	struct rlimit limit;
 	sigset_t none;
 
 	if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
-	    close_range(3, ~0U, 0) || chdir("/"))
+	    dup2(preloaded, PAIR_FD) < 0 || close_range(PAIR_FD + 1, ~0U, 0) || chdir("/"))
 		_exit(126);
 	umask(077);
 	if (setrlimit(RLIMIT_NOFILE, &files) && !getrlimit(RLIMIT_NOFILE, &limit)) {
@@ -101,7 +107,7 @@ static void __attribute__((noreturn)) become_daemon(char *const *argv, char *con
 }
 
 /* Forks twice, so that init and not attachfs reaps it; the pid comes back through a pipe. */
-static int fork_daemon(char *const *argv, char *const *envp, pid_t *ret)
+static int fork_daemon(char *const *argv, char *const *envp, int pair, pid_t *ret)
 {
 	_cleanup_close_ int reader = -1, writer = -1;
 	int fds[2], status;
@@ -118,7 +124,7 @@ static int fork_daemon(char *const *argv, char *const *envp, pid_t *ret)
 		setsid();
 		pid = fork();
 		if (!pid)
-			become_daemon(argv, envp);
+			become_daemon(argv, envp, pair);
 		_exit(write(writer, &pid, sizeof(pid)) != sizeof(pid));
 	}
 	close(steal_fd(&writer));
@@ -137,7 +143,8 @@ static int spawn(const struct tgt_spawn *s, pid_t *ret, struct error *err)
 {
 	char port[16], portal[96], socket[160];
 	char *argv[] = {(char *)s->program, "-f", "-C", port, "-t", "2", "--iscsi", portal, NULL};
-	char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", socket, NULL};
+	char *envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", PAIR_PRELOAD, socket, NULL};
+	_cleanup_close_ int pair = -1;
 	int rc;
 
 	snprintf(port, sizeof(port), "%u", s->control_port);
@@ -146,7 +153,10 @@ static int spawn(const struct tgt_spawn *s, pid_t *ret, struct error *err)
 	if (access(s->program, X_OK))
 		return error_set(err, errno, "%s: %m; install tgt, or name the program with tgt: "
 				 "{tgtd: PATH}", s->program);
-	rc = fork_daemon(argv, envp, ret);
+	pair = tgt_pair_open(err);
+	if (pair < 0)
+		return pair;
+	rc = fork_daemon(argv, envp, pair, ret);
 	return rc ? error_set(err, -rc, "%s: cannot start: %s", s->program, strerror(-rc)) : 0;
 }
 
@@ -181,6 +191,15 @@ static int check_portal(const struct tgt_link *link, const char *portal, struct 
 	return 0;
 }
 
+/* A library that cannot be loaded is but a warning to the loader. */
+static int check_pair(pid_t pid, const char *program, struct error *err)
+{
+	if (tgt_pair_loaded(pid))
+		return 0;
+	return error_set(err, ENOEXEC, "%s cannot be made to pair names with secrets: it is linked "
+			 "statically, or another program", program);
+}
+
 int tgt_daemon_start(const struct tgt_spawn *s, struct tgt_link *link, struct tgt_daemon *ret,
 		     struct error *err)
 {
@@ -195,6 +214,8 @@ int tgt_daemon_start(const struct tgt_spawn *s, struct tgt_link *link, struct tg
 	rc = wait_until_it_answers(link, &daemon, err);
 	if (!rc)
 		rc = check_portal(link, s->portal, err);
+	if (!rc)
+		rc = check_pair(daemon.pid, s->program, err);
 	if (rc) {
 		if (tgt_daemon_alive(&daemon))
 			kill(daemon.pid, SIGKILL);

@@ -34,8 +34,9 @@ bool tgt_daemon_locked(const struct tgt_link *link);
 /*
  * Starts a daemon and waits until it answers and listens on its portal and on no other (tgtd
  * falls back to every address when the wanted one is taken; such a daemon is killed again).
- * It is nobody's child, has its own session and keeps no descriptor of ours, so it outlives
- * attachfs. -EADDRINUSE if the portal is taken.
+ * It is nobody's child, has its own session and keeps no descriptor of ours but the library's
+ * that pairs names with secrets (tgt_pair.h), so it outlives attachfs. -EADDRINUSE if the portal
+ * is taken.
  */
 int tgt_daemon_start(const struct tgt_spawn *spawn, struct tgt_link *link,
 		     struct tgt_daemon *ret, struct error *err);

@@ -5,6 +5,8 @@
 #include "attachfs/cleanup.h"
 #include "attachfs/log.h"
 
+#include "tgt_pair.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -125,6 +127,9 @@ static int adopt(struct backend *b, struct tgt_shard *s, const struct tgt_daemon
 	int rc;
 
 	set_daemon(b, s, daemon, false);
+	if (b->conf.chap && !tgt_pair_loaded(daemon->pid))
+		log_warning("dock %s: tgtd, process %d, does not pair names with secrets: it was started "
+			    "without attachfs-pair.so", b->dock->name, daemon->pid);
 	bind_call(&call, b, s, err);
 	rc = tgt_mgmt_bury(&call.link, err);
 	if (!rc)

@@ -6,8 +6,8 @@
 #include "attachfs/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <uuid.h>
 
 struct accounts {
 	const char *user;
@@ -23,18 +23,14 @@ static int look_for_account(void *arg, struct tgt_target *t)
 	return a->bound;
 }
 
-/* Is it an account of an attachment: UUID.GENERATION? */
+/* Is it an account of an attachment: half a UUID, then ".GENERATION@INITIATOR"? */
 static bool is_of_attachment(const char *user)
 {
-	char id[UUID_TEXT_SIZE];
-	size_t n = strlen(user);
-	uint64_t generation;
-	uuid_t uuid;
+	unsigned generation;
+	int at = 0;
 
-	if (n < sizeof(id) + 1 || user[sizeof(id) - 1] != '.')
-		return false;
-	text_copy(id, sizeof(id), (struct text){user, sizeof(id) - 1});
-	return !uuid_parse(id, uuid) && !text_to_u64(text_of(user + sizeof(id)), &generation);
+	return strspn(user, "0123456789abcdef-") == 18 &&
+	       sscanf(user + 18, ".%u@%n", &generation, &at) == 1 && at;
 }
 
 /* An account that no target has, made and not bound or else unbound and not deleted. */

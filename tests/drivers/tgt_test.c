@@ -145,13 +145,15 @@ static void a_hole_is_healed(void **state)
 	struct backend_volume v = bed_volume(2);
 	struct attached a, b;
 	struct host_login login;
+	char account[CHAP_USER_MAX + 8];
 	BUF_AUTO(reply);
 
 	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
 	a = attach(bed, &v, 0, ACCESS_RW);
 	b = attach(bed, &v, 1, ACCESS_RW);
 	show_all(bed, &reply);
-	account_request(bed, TGT_UNBIND, tid_in(&reply), "user=user0");
+	snprintf(account, sizeof(account), "user=%s", a.e.chap_user);
+	account_request(bed, TGT_UNBIND, tid_in(&reply), account);
 	bed_reopen(bed);
 	show_all(bed, &reply);
 	login = bed_login(&b.e, &b.c);

@@ -166,7 +166,7 @@ struct backend_export bed_export(unsigned host, enum access_mode mode)
 	struct backend_export e = {.mode = mode, .shard = -1};
 
 	snprintf(e.initiator, sizeof(e.initiator), "iqn.2026-01.test:host%u", host);
-	snprintf(e.chap_user, sizeof(e.chap_user), "user%u", host);
+	snprintf(e.chap_user, sizeof(e.chap_user), "user%u@%s", host, e.initiator);
 	snprintf(e.chap_secret, sizeof(e.chap_secret), "secret-of-host-%u", host);
 	return e;
 }

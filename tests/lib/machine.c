@@ -13,7 +13,7 @@
 
 /* What it has read in connection/, and keeps. */
 struct kept {
-	char portal[64], target[224], lun[8], user[64], secret[64];
+	char portal[64], target[224], lun[8], user[256], secret[64];
 	bool any;
 };
 
