@@ -79,6 +79,8 @@ int core_readlink(struct view *v, struct ref ref, struct buf *out);
 /* Entries in a stable order; cookies are greater than 0 and `after` is the last one seen. */
 typedef int entry_fn(void *arg, const char *name, struct ref ref, uint64_t cookie);
 int core_list(struct view *v, struct ref dir, uint64_t after, entry_fn *fn, void *arg);
+/* The newest object's number, of those that are numbered in one row with `number`. */
+uint64_t core_newest(struct view *v, uint64_t number);
 int core_kind(struct view *v, struct ref ref, enum kind *ret);
 /* The row behind a node; NULL if there is none. */
 int core_node(struct view *v, struct ref ref, const struct node **ret);

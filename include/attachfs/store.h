@@ -83,6 +83,9 @@ int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct te
 int tx_new_number(struct tx *tx, uint64_t *ret);
 /* The same from a second row of numbers, from 1 to `max`; -ENOSPC beyond. */
 int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret);
+/* The one that was given out last; 0: none. */
+uint64_t tx_last_number(struct tx *tx);
+uint64_t tx_last_serial(struct tx *tx);
 
 /*
  * A change of the state. The writer thread calls apply() in a transaction; if it returns

@@ -125,3 +125,9 @@ int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
 	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, (struct text){(char *)from, sizeof(from)},
 		       one_paired, &e);
 }
+
+uint64_t core_newest(struct view *v, uint64_t number)
+{
+	return number & PAIRED_OBJECT ? PAIRED_OBJECT | tx_last_serial(v->tx)
+				      : tx_last_number(v->tx);
+}

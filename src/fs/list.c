@@ -16,9 +16,62 @@ struct listing {
 	size_t size, used;
 	bool plus, is_full;
 	pid_t pid; /* of the caller */
+	bool has_keys;	 /* it is a directory of keys */
+	uint64_t newest; /* object when the listing began; 0: not known yet */
 };
 
-/* Offsets are core's cookies plus one: "." ends at 1 and ".." at 2. */
+/*
+ * Offsets are core's cookies plus one: "." ends at 1 and ".." at 2. Objects are listed in the
+ * order of their numbers, so one that is removed and made anew would come twice, and a listing
+ * would not end while others go on making. Therefore what is newer than its beginning is not
+ * in it, and an object's offset has, above its cookie, the low bits of the number that was the
+ * newest then. (If more are made meanwhile than they can count, newer ones are in it, too.)
+ */
+#define OFF_BOUNDED  (1ULL << 61)
+#define NEWEST_SHIFT 40
+#define NEWEST_LOW(n) ((n) & ((1ULL << 21) - 1))
+_Static_assert(2 * PAIRED_OBJECT <= 1ULL << NEWEST_SHIFT && OFF_BOUNDED < INO_TEMP,
+	       "offsets of objects, pairs and temps differ");
+
+/* Is it an object that is bounded so? Keys replace one another, and one always has to be there. */
+static bool is_bounded(const struct listing *l, uint64_t cookie)
+{
+	return !l->has_keys && cookie >= FIRST_OBJECT && cookie < PAIR_OBJECT;
+}
+
+static bool is_too_new(struct listing *l, uint64_t cookie)
+{
+	if (!is_bounded(l, cookie))
+		return false;
+	if (!l->newest)
+		l->newest = core_newest(&l->view, cookie);
+	return cookie > l->newest;
+}
+
+static off_t offset_of(const struct listing *l, uint64_t cookie)
+{
+	uint64_t off = cookie + 1;
+
+	if (is_bounded(l, cookie))
+		off |= OFF_BOUNDED | NEWEST_LOW(l->newest) << NEWEST_SHIFT;
+	return (off_t)off;
+}
+
+/* The cookie of what was listed last. */
+static uint64_t last_listed(struct listing *l, off_t off)
+{
+	uint64_t bits = (uint64_t)off, cookie, newest;
+
+	if (off < 2)
+		return 0;
+	if (bits & INO_TEMP || !(bits & OFF_BOUNDED))
+		return bits - 1;
+	cookie = (bits & ((1ULL << NEWEST_SHIFT) - 1)) - 1;
+	newest = core_newest(&l->view, cookie);
+	l->newest = newest - NEWEST_LOW(newest - (bits >> NEWEST_SHIFT));
+	return cookie;
+}
+
 static int add(struct listing *l, const char *name, struct fuse_entry_param *entry, off_t off)
 {
 	size_t room = l->size - l->used, n;
@@ -71,6 +124,8 @@ static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cooki
 	const struct node *node = NULL;
 	int rc = 0;
 
+	if (is_too_new(l, cookie))
+		return 1;
 	if (is_unseen(l->fs, &l->view, ref, l->pid))
 		return 0;
 	if (l->plus) {
@@ -85,7 +140,7 @@ static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cooki
 	}
 	if (rc == -ENOENT)
 		return 0;
-	return rc ? rc : add(l, name, &entry, (off_t)cookie + 1);
+	return rc ? rc : add(l, name, &entry, offset_of(l, cookie));
 }
 
 static int add_temp(void *arg, const char *name, const struct temp_stat *st, uint64_t cookie)
@@ -96,10 +151,21 @@ static int add_temp(void *arg, const char *name, const struct temp_stat *st, uin
 	return add(arg, name, &entry, (off_t)cookie + 1);
 }
 
+static int list_tree(struct listing *l, fuse_ino_t ino, uint64_t after)
+{
+	const struct node *row;
+	int rc = core_node(&l->view, ref_of(ino), &row);
+
+	if (rc)
+		return rc;
+	l->has_keys = row && row->type == NODE_CHILDREN && row->child == KIND_KEY;
+	return core_list(&l->view, ref_of(ino), after, add_entry, l);
+}
+
 /* What is in the tree, then what is temporary. */
 static int fill(struct listing *l, fuse_ino_t ino, off_t off)
 {
-	uint64_t after = off < 2 ? 0 : (uint64_t)off - 1;
+	uint64_t after = last_listed(l, off);
 	struct temp *temp = temps_get(l->fs->temps, ino);
 	fuse_ino_t parent = 0;
 	int rc = find_parent(l, ino, temp, &parent);
@@ -107,7 +173,7 @@ static int fill(struct listing *l, fuse_ino_t ino, off_t off)
 	if (!rc && off < 2)
 		rc = add_dots(l, ino, parent, off);
 	if (!rc && !temp && after < INO_TEMP)
-		rc = core_list(&l->view, ref_of(ino), after, add_entry, l);
+		rc = list_tree(l, ino, after);
 	if (!rc && l->is_full)
 		rc = 1;
 	if (!rc)

@@ -111,6 +111,8 @@ int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct te
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
+static const struct text next_number = TEXT("next_number"), next_serial = TEXT("next_serial");
+
 static int take_number(struct tx *tx, struct text key, uint64_t first, uint64_t max,
 		       uint64_t *ret)
 {
@@ -134,12 +136,29 @@ static int take_number(struct tx *tx, struct text key, uint64_t first, uint64_t 
 	return rc;
 }
 
+static uint64_t last_number(struct tx *tx, struct text key)
+{
+	struct text value = TEXT_NONE;
+
+	return !tx_get(tx, TABLE_META, key, &value) && value.n == 8 ? key_to_u64(value.p) - 1 : 0;
+}
+
 int tx_new_number(struct tx *tx, uint64_t *ret)
 {
-	return take_number(tx, TEXT("next_number"), FIRST_OBJECT, LAST_OBJECT, ret);
+	return take_number(tx, next_number, FIRST_OBJECT, LAST_OBJECT, ret);
 }
 
 int tx_new_serial(struct tx *tx, uint64_t max, uint64_t *ret)
 {
-	return take_number(tx, TEXT("next_serial"), 1, max, ret);
+	return take_number(tx, next_serial, 1, max, ret);
+}
+
+uint64_t tx_last_number(struct tx *tx)
+{
+	return last_number(tx, next_number);
+}
+
+uint64_t tx_last_serial(struct tx *tx)
+{
+	return last_number(tx, next_serial);
 }

@@ -373,6 +373,73 @@ mtime() {
 	rmdir "$mnt"/hosts/stay*
 }
 
+@test "a listing shows what is made anew at most once, has an end, and begins again when rewound" {
+	run -0 "$python" - "$mnt" <<-'END'
+		import os, sys
+		os.chdir(sys.argv[1])
+		def twice(listed):
+		    return sorted({name for name in listed if listed.count(name) > 1})
+		def whole(entries):
+		    return [entry.name for entry in entries]
+		for folder in "hosts", "profiles":
+		    names = [os.path.join(folder, "l%03d" % n) for n in range(300)]
+		    for name in names:
+		        os.mkdir(name)
+		    before = sorted(os.listdir(folder))
+		    with os.scandir(folder) as entries:
+		        listed = [next(entries).name] # and some more that are read already
+		        for name in names[:10] + names[-10:]:
+		            os.rmdir(name)
+		            os.mkdir(name)
+		        listed += whole(entries)
+		        assert not twice(listed), twice(listed)
+		        # what was made anew before the listing came there may be missing
+		        missing = set(before) - set(listed)
+		        assert len(missing) == 10, missing
+		    assert sorted(os.listdir(folder)) == before
+		    with os.scandir(folder) as entries:
+		        listed = []
+		        for n, entry in enumerate(entries):
+		            assert n < len(before), "no end"
+		            listed.append(entry.name)
+		            os.mkdir(os.path.join(folder, "more%d" % n))
+		        assert len(listed) == len(before), len(listed)
+		    # one handle: os.listdir() rewinds it
+		    handle = os.open(folder, os.O_RDONLY)
+		    os.mkdir(os.path.join(folder, "late"))
+		    for n in range(2):
+		        listed = os.listdir(handle)
+		        assert "late" in listed and not twice(listed), (n, listed)
+		        for name in names[n:n + 1]:
+		            os.rmdir(name)
+		            os.mkdir(name)
+		    os.rmdir(os.path.join(folder, "late"))
+		    assert "late" not in os.listdir(handle)
+		    for name in os.listdir(folder):
+		        if name.startswith(("l", "more")):
+		            os.rmdir(os.path.join(folder, name))
+	END
+}
+
+@test "a key that another one takes the place of while its directory is read is not missing" {
+	run -0 "$python" - "$vol/metadata" <<-'END'
+		import os, sys
+		os.chdir(sys.argv[1])
+		names = ["key%03d" % n for n in range(200)]
+		for name in names:
+		    open(name, "w").write("x")
+		with os.scandir(".") as entries:
+		    listed = [next(entries).name]
+		    for name in names[-5:]:
+		        open("other", "w").write("y")
+		        os.rename("other", name)
+		    listed += [entry.name for entry in entries]
+		assert set(names) <= set(listed), set(names) - set(listed)
+		for name in os.listdir("."):
+		    os.unlink(name)
+	END
+}
+
 @test "the audit log: valid JSON, it grows, tail -f follows, and it says who" {
 	local out=$BATS_TEST_TMPDIR/tail size
 	jq -e 'has("time") and has("event") and has("uid") and has("pid")' "$mnt/events" >/dev/null
