@@ -43,7 +43,7 @@
 #define CONF_NODES_MAX	    65536
 #define CONF_DOCKS_MAX	    1024
 
-/* One line of the audit log, and the whole: past that its older half goes. */
+/* One line of the audit log, and the whole (or a quarter of mapSize): past that half of it goes. */
 #define EVENT_BYTES_MAX	 4096
 #define EVENTS_BYTES_MAX (64ULL << 20)
 

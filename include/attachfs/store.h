@@ -126,7 +126,8 @@ void store_usage(struct store *store, struct store_usage *ret);
 
 /*
  * The audit log is a byte stream of lines, each ending in a newline. Appending is part
- * of the change that it tells of. Past EVENTS_BYTES_MAX the older half goes.
+ * of the change that it tells of. Past EVENTS_BYTES_MAX, or a quarter of the map if that is
+ * less, the older half goes.
  */
 int tx_event_add(struct tx *tx, struct text line);
 uint64_t tx_events_size(struct tx *tx);

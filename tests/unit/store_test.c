@@ -433,6 +433,22 @@ static void test_events_are_trimmed(void **state)
 
 /* ---- opening ---- */
 
+/* The log alone never fills the state. */
+static void test_events_leave_room(void **state)
+{
+	struct bench *b = *state;
+	struct store_usage usage;
+	struct tx tx;
+
+	store_usage(b->f.store, &usage);
+	for (uint64_t n = 0; n < 3 * usage.map_bytes; n += 1000 * 300)
+		add_lines(b, 0, 1000, 300);
+	assert_int_equal(store_read_begin(b->f.store, &tx), 0);
+	assert_in_range(tx_events_size(&tx), usage.map_bytes / 8, usage.map_bytes / 4 + 300);
+	store_read_end(&tx);
+	assert_int_equal(run_put(b, "large", usage.map_bytes / 4, 0), 0);
+}
+
 static void test_second_open_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -638,6 +654,7 @@ int main(int argc, char **argv)
 		STORE(test_readers_see_one_moment),
 		STORE(test_events_are_one_stream),
 		STORE(test_events_are_trimmed),
+		STORE(test_events_leave_room),
 		STORE(test_second_open_is_refused),
 		STORE(test_loose_folder_is_refused),
 		STORE(test_foreign_state_is_refused),
