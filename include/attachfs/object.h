@@ -258,6 +258,7 @@ enum node_flag {
 	NODE_REPEAT = 1 << 4,	/* writing an equal value calls apply() all the same */
 	NODE_QUERY = 1 << 5,	/* the backend is asked when it is opened */
 	NODE_FOLLOWS = 1 << 7,	/* computed from all of the object: as new as that */
+	NODE_ELSEWHERE = 1 << 10, /* computed from other records: who changes those stamps it */
 	NODE_STREAM = 1 << 6,	/* read by offset, not as one value: events */
 	NODE_ACTS = 1 << 9,	/* writing it makes a backend work: a draft's is written last */
 	NODE_SCOPED = 1 << 8,	/* names of keys may have colons: extra_specs/ */
@@ -295,6 +296,9 @@ struct node {
 	bool (*in_force)(const union any *object);
 	/* A computed value, with its newline. */
 	int (*render)(struct view *view, const union any *object, struct buf *out);
+	/* When that which it takes from other records, if nothing is written here, has changed
+	 * last, in ns since 1970; 0: never. NULL: it takes nothing from there, or is stamped. */
+	int64_t (*since)(struct view *view, const union any *object, uint8_t node);
 	int (*readlink)(struct tx *tx, const union any *object, struct buf *out);
 	enum kind child;     /* of NODE_CHILDREN */
 	bool fixed;	     /* NODE_CHILDREN that users can't add to: docks, pools */

@@ -238,6 +238,7 @@ int attachment_attach(struct change *c, struct attachment *a)
 		a->when_available = 1;
 		return 0;
 	}
+	change_carry(c, (union any *)a, ATTACHMENT_INITIATOR);
 	if (!rc)
 		rc = begin_work(c, a, &p, ATTACHMENT_ATTACHING, c->core->attach_timeout_ms);
 	if (!rc)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Attachments: the rows of their attributes and how the computed ones are shown. */
+#include <sys/param.h>
+
 #include "core.h"
 
 #define IN(status) (1u << ATTACHMENT_##status)
@@ -17,15 +19,13 @@ static int add_line(struct text t, struct buf *out)
 static int render_host(struct view *view, const union any *object, struct buf *out)
 {
 	(void)view;
-	buf_printf(out, "%s\n", object->o.name);
-	return 0;
+	return add_line(text_of(object->o.name), out);
 }
 
 static int render_status(struct view *view, const union any *object, struct buf *out)
 {
 	(void)view;
-	buf_printf(out, "%s\n", attachment_status_names[object->attachment.status]);
-	return 0;
+	return add_line(text_of(attachment_status_names[object->attachment.status]), out);
 }
 
 static int render_protocol(struct view *view, const union any *object, struct buf *out)
@@ -132,14 +132,53 @@ static int render_platform(struct view *view, const union any *object, struct bu
 	return get_host(view, object, &host) ? add_line(host.host.platform, out) : 0;
 }
 
+static bool has_own_initiator(const union any *object)
+{
+	return object->attachment.status != ATTACHMENT_RESERVED &&
+	       object->attachment.status != ATTACHMENT_DRAFT;
+}
+
+static const uint8_t of_host[ATTACHMENT_NODES] = {
+	[ATTACHMENT_INITIATOR] = HOST_INITIATOR,
+	[ATTACHMENT_IP] = HOST_IP,
+	[ATTACHMENT_OS_TYPE] = HOST_OS_TYPE,
+	[ATTACHMENT_PLATFORM] = HOST_PLATFORM,
+};
+
+static int64_t host_since(struct view *view, const union any *object, uint8_t node)
+{
+	union any host;
+
+	if (object->o.attr[node].flags & ATTR_HAS_RAW ||
+	    (node == ATTACHMENT_INITIATOR && has_own_initiator(object)) ||
+	    !get_host(view, object, &host))
+		return 0;
+	return stamp_of(&host, of_host[node]);
+}
+
+/* Of what it tells that is not in the attachment's own record. */
+static int64_t info_since(struct view *view, const union any *object, uint8_t node)
+{
+	int64_t latest = 0;
+	union any volume;
+
+	(void)node;
+	for (uint8_t i = 0; i < ATTACHMENT_NODES; i++)
+		if (of_host[i])
+			latest = MAX(latest, host_since(view, object, i));
+	if (!object_get(view->tx, object->o.parent, &volume))
+		latest = MAX(latest, MAX(stamp_of(&volume, VOLUME_TENANT_ID),
+					 stamp_of(&volume, VOLUME_USER_ID)));
+	return latest;
+}
+
 /* The identity that is in use once attached; before that the one that would be. */
 static int render_initiator(struct view *view, const union any *object, struct buf *out)
 {
 	char name[ISCSI_NAME_MAX + 1];
 	union any host;
 
-	if (object->attachment.status != ATTACHMENT_RESERVED &&
-	    object->attachment.status != ATTACHMENT_DRAFT)
+	if (has_own_initiator(object))
 		return add_line(object->attachment.host_initiator, out);
 	if (!get_host(view, object, &host))
 		return 0;
@@ -184,29 +223,33 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 				  FIELD(initiator),
 				  .states = IDENTITY_STATES,
 				  .render = render_initiator,
+				  .since = host_since,
 				  .help = "the host's iSCSI name; by default that of hosts/HOST"},
 	[ATTACHMENT_IP] = {.name = "ip",
 			   .type = NODE_ATTR,
-			   .flags = NODE_SETTABLE,
+			   .flags = NODE_SETTABLE | NODE_ELSEWHERE,
 			   .value = &value_ip,
 			   FIELD(ip),
 			   .render = render_ip,
+			   .since = host_since,
 			   .help = "the host's address, for information; by default that of "
 				   "hosts/HOST"},
 	[ATTACHMENT_OS_TYPE] = {.name = "os_type",
 				.type = NODE_ATTR,
-				.flags = NODE_SETTABLE,
+				.flags = NODE_SETTABLE | NODE_ELSEWHERE,
 				.value = &value_line,
 				FIELD(os_type),
 				.render = render_os_type,
+				.since = host_since,
 				.help = "operating system, for information; by default that of "
 					"hosts/HOST"},
 	[ATTACHMENT_PLATFORM] = {.name = "platform",
 				 .type = NODE_ATTR,
-				 .flags = NODE_SETTABLE,
+				 .flags = NODE_SETTABLE | NODE_ELSEWHERE,
 				 .value = &value_line,
 				 FIELD(platform),
 				 .render = render_platform,
+				 .since = host_since,
 				 .help = "hardware platform, for information; by default that of "
 					 "hosts/HOST"},
 	[ATTACHMENT_MOUNTPOINT] = {.name = "mountpoint",
@@ -306,7 +349,8 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 	[ATTACHMENT_INFO] = {.name = "info.json",
 			     .type = NODE_ATTR,
 			     .flags = NODE_FOLLOWS,
-			 .render = attachment_info,
+			     .render = attachment_info,
+			     .since = info_since,
 			     .help = "all of it as OpenSDS's VolumeAttachmentSpec, without the "
 				     "secret"},
 	[ATTACHMENT_MODE_BEFORE] = {.name = "mode_before",

@@ -110,12 +110,14 @@ int change_add(struct change *c, union any *object)
 	return rc ? rc : change_save(c, object);
 }
 
-int change_store(struct change *c, const union any *object)
+int change_store(struct change *c, union any *object)
 {
 	uint8_t room[8];
 	BUF_AUTO(record);
-	int rc = object_encode(object, &record);
+	int rc = change_stamp(c, object);
 
+	if (!rc)
+		rc = object_encode(object, &record);
 	if (!rc)
 		rc = tx_put(c->tx, TABLE_OBJECTS, number_key(room, object->o.number),
 			    buf_as_text(&record));
@@ -230,19 +232,11 @@ int change_delete(struct change *c, union any *object)
 	return rc;
 }
 
-void change_touch(struct change *c, union any *object, uint8_t node)
-{
-	struct attr_state *a = &object->o.attr[node];
-
-	a->inode.mtime = a->inode.atime = c->now;
-	a->flags |= ATTR_HAS_TIMES;
-}
-
 int change_set_raw(struct change *c, union any *object, uint8_t number, const char *raw)
 {
 	const struct node *node = node_of(object->o.kind, number);
 	struct attr_state *a = &object->o.attr[number];
-	struct text old = a->raw, kept = raw ? change_keep(c, text_of(raw)) : TEXT_NONE;
+	struct text kept = raw ? change_keep(c, text_of(raw)) : TEXT_NONE;
 	struct text value = text_trim(kept);
 	void *field = value_field(node, object);
 
@@ -254,11 +248,6 @@ int change_set_raw(struct change *c, union any *object, uint8_t number, const ch
 		*(uint64_t *)field = node->initial;
 	if (value.n && node->value->parse(value, field))
 		return -EINVAL;
-	if (!text_equal(old, kept)) {
-		change_touch(c, object, number);
-		change_note(c, &(struct note){.type = NOTE_NODE,
-					      .ref = {object->o.number, number}});
-	}
 	a->raw = kept;
 	a->flags = (uint8_t)((a->flags & ~ATTR_HAS_RAW) | (raw ? ATTR_HAS_RAW : 0));
 	return 0;
@@ -274,6 +263,9 @@ int change_run(struct intent *intent, struct tx *tx,
 			   .now = time_now()};
 	int rc = apply(&c, intent);
 
+	if (!rc)
+		rc = volumes_touched(&c);
+	free(c.touched);
 	drop_copies(&c);
 	return rc;
 }

@@ -44,6 +44,8 @@ struct change {
 	int64_t now;
 	bool drafts; /* attachments are drafted with their volume */
 	struct copy *copies;
+	struct touched *touched; /* volumes; see status.c */
+	size_t n_touched, touched_size;
 };
 
 /* change.c: the only ways to alter records. */
@@ -56,7 +58,7 @@ int change_new(struct change *c, enum kind kind, struct ref container, const cha
 	       uint32_t mode, union any *ret);
 int change_add(struct change *c, union any *object);
 /* Writes it back and notes what the kernel must forget; change_save() also sets `updated`. */
-int change_store(struct change *c, const union any *object);
+int change_store(struct change *c, union any *object);
 int change_save(struct change *c, union any *object);
 void change_set_error(struct change *c, union any *object, struct text why);
 /* Out of its container (name and order), keeping the record. */
@@ -64,12 +66,21 @@ int change_unlink(struct change *c, union any *object);
 int change_link(struct change *c, union any *object, struct ref container, const char *name);
 /* Unlinked and gone, with its keys. */
 int change_delete(struct change *c, union any *object);
-/* A computed value has changed. */
-void change_touch(struct change *c, union any *object, uint8_t node);
 /* The value of an attribute that users could have written themselves. NULL: never set. */
 int change_set_raw(struct change *c, union any *object, uint8_t node, const char *raw);
 /* A copy that lives as long as the change. */
 struct text change_keep(struct change *c, struct text t);
+
+/* times.c: the node's value is new. change_store() finds out of which that is so, but for those
+ * that are computed from other records. */
+void change_touch(struct change *c, union any *object, uint8_t node);
+int change_stamp(struct change *c, union any *object);
+/* The node is about to keep what it has shown from elsewhere. */
+void change_carry(struct change *c, union any *object, uint8_t node);
+/* When it was given to the node last, 0 = never. */
+int64_t stamp_of(const union any *object, uint8_t node);
+/* `own` mtime of the node, or that of what it takes from elsewhere if this has changed later. */
+int64_t shown_since(struct view *v, const union any *object, uint8_t node, int64_t own);
 
 /* trail.c: what a change leaves beside its records. */
 int change_event(struct change *c, const char *event, struct ref ref, const char *detail);
@@ -140,6 +151,8 @@ int set_inode(struct change *c, struct ref ref, unsigned fields, const struct in
 /* tree.c */
 /* What a node shows before anybody has changed it; `node` NULL: the object's directory. */
 void inode_default(const struct node *node, const struct object *o, struct inode_state *ret);
+/* The value as core_read() shows it, of an object that need not be in the records yet. */
+int node_show(struct view *v, const union any *object, uint8_t node, struct buf *out);
 
 /* object.c, value.c */
 void *value_field(const struct node *node, union any *object);
@@ -192,8 +205,12 @@ struct tally {
 	unsigned writers; /* rw, and more than reserved */
 	char holder[NAME_BYTES_MAX + 1]; /* the first one, for messages */
 };
-/* An attachment has changed, and with it what is computed from the attachments. */
+/* An attachment is about to change, and with it what is computed from the attachments. */
 int volume_touch(struct change *c, uint64_t volume);
+/* The same if the volume's own status changes. */
+int volume_stamp(struct change *c, const struct volume *before, const struct volume *now);
+/* At the end of a change: of the volumes that were touched. */
+int volumes_touched(struct change *c);
 int volume_tally(struct tx *tx, uint64_t volume, struct tally *ret);
 const char *volume_status_text(const struct volume *v, const struct tally *t);
 int volume_render_status(struct view *view, const union any *object, struct buf *out);
@@ -321,6 +338,9 @@ int host_member_fenced(struct change *c, uint64_t host);
 /* That of this volume is not yet: says why in the host's last_error. */
 int host_member_postponed(struct change *c, uint64_t host, uint64_t volume, struct text why);
 void attachment_drop_connection(struct attachment *a);
+
+/* key.c: a key of `before` or now, NULL = none; what tells of all keys of their object is new. */
+int key_changed(struct change *c, const struct key *before, const struct key *now);
 
 /* info.c */
 int dock_info(struct view *view, const union any *object, struct buf *out);

@@ -112,6 +112,16 @@ static int render_pool_status(struct view *view, const union any *object, struct
 	return rc;
 }
 
+static int64_t pool_status_since(struct view *view, const union any *object, uint8_t node)
+{
+	union any dock;
+
+	(void)node;
+	if (!object->pool.configured || object_get(view->tx, object->o.parent, &dock))
+		return 0;
+	return stamp_of(&dock, DOCK_STATUS);
+}
+
 static int render_total(struct view *view, const union any *object, struct buf *out)
 {
 	struct pool_usage usage = {0};
@@ -140,6 +150,7 @@ static const struct node pool_nodes[] = {
 	[POOL_STATUS] = {.name = "status",
 			 .type = NODE_ATTR,
 			 .render = render_pool_status,
+			 .since = pool_status_since,
 			 .help = "available or unavailable"},
 	[POOL_STORAGE_TYPE] = {.name = "storage_type",
 			       .type = NODE_ATTR,

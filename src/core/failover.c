@@ -103,7 +103,6 @@ static int rename_reserved(struct change *c, union any *object, const char *name
 	a->host_initiator = initiator;
 	if (!rc)
 		rc = link_move_initiator(c, a, TEXT_NONE);
-	change_touch(c, object, ATTACHMENT_HOST);
 	if (!rc)
 		rc = volume_touch(c, a->o.parent);
 	return rc ? rc : change_save(c, object);

@@ -76,7 +76,6 @@ static int show_fenced(struct change *c, union any *object)
 	struct text raw = change_keep(c, a->fence_raw);
 
 	a->fence_raw = TEXT_NONE;
-	change_touch(c, object, ATTACHMENT_FENCE);
 	return raw.p ? change_set_raw(c, object, ATTACHMENT_FENCE, raw.n ? raw.p : NULL)
 		     : -ENOMEM;
 }

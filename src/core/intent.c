@@ -150,7 +150,7 @@ static int replace_key(struct change *c, const struct intent *i, const struct no
 		return rc == -ENOENT ? 0 : rc;
 	if (node->child != KIND_KEY || i->no_replace)
 		return error_set(c->err, EEXIST, "%s exists already", i->new_name);
-	return change_delete(c, &taken);
+	return kinds[KIND_KEY]->remove(c, &taken);
 }
 
 static int apply_rename(struct change *c, struct intent *i)

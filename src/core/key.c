@@ -11,6 +11,37 @@ static const struct node nodes[] = {
 		       .help = "the key's value"},
 };
 
+/* Keys without a value are not told of. */
+int key_changed(struct change *c, const struct key *before, const struct key *now)
+{
+	struct text was = before ? before->value : TEXT_NONE, is = now ? now->value : TEXT_NONE;
+	const struct object *key = now ? &now->o : &before->o;
+	bool renamed = before && now && strcmp(before->o.name, now->o.name) && is.n;
+	struct object_head head;
+	union any parent;
+	int rc = object_get_head(c->tx, key->parent, &head);
+
+	if (rc || (text_equal(was, is) && !renamed))
+		return rc;
+	for (uint8_t i = 0; i < kinds[head.kind]->n_nodes && !rc; i++) {
+		const struct node *node = &kinds[head.kind]->nodes[i];
+
+		if (!(node->flags & NODE_FOLLOWS) || !node->render)
+			continue;
+		rc = change_load(c, key->parent, head.kind, &parent);
+		if (rc)
+			return rc;
+		change_touch(c, &parent, i);
+		rc = change_store(c, &parent);
+	}
+	return rc;
+}
+
+static int remove_key(struct change *c, union any *key)
+{
+	return key_changed(c, &key->key, NULL) ?: change_delete(c, key);
+}
+
 static int rename_key(struct change *c, union any *key, const char *name)
 {
 	struct ref container = {key->o.parent, key->o.container};
@@ -27,5 +58,6 @@ const struct kind_ops key_kind = {
 	.nodes = nodes,
 	.n_nodes = ARRAY_SIZE(nodes),
 	.directory_mode = 0644,
+	.remove = remove_key,
 	.rename = rename_key,
 };

@@ -10,11 +10,14 @@
  * are little-endian. An unknown version is refused, an unknown node number too: both come
  * from a newer attachfs.
  */
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
+#define RECORD_VERSION_OLDEST 1 /* without ENTRY_SAME_TIMES */
 
 enum { ENTRY_RAW = ATTR_HAS_RAW, ENTRY_OWNER = ATTR_HAS_OWNER, ENTRY_TIMES = ATTR_HAS_TIMES,
-       ENTRY_FIELD = 8 };
-#define ENTRY_FLAGS (ENTRY_RAW | ENTRY_OWNER | ENTRY_TIMES | ENTRY_FIELD)
+       ENTRY_FIELD = 8,
+       ENTRY_SAME_TIMES = 16, /* those of the last entry with times: they changed together */
+};
+#define ENTRY_FLAGS (ENTRY_RAW | ENTRY_OWNER | ENTRY_TIMES | ENTRY_FIELD | ENTRY_SAME_TIMES)
 
 struct owner_bytes {
 	uint32_t mode, uid, gid;
@@ -119,6 +122,7 @@ int object_encode(const union any *object, struct buf *out)
 		.updated = htole64((uint64_t)o->updated),
 		.name_length = (uint8_t)strlen(o->name),
 	};
+	struct times_bytes last = head.times;
 
 	memcpy(head.id, o->id, sizeof(head.id));
 	buf_add(out, &head, sizeof(head));
@@ -133,11 +137,15 @@ int object_encode(const union any *object, struct buf *out)
 
 		if (!entry[1])
 			continue;
+		if (a->flags & ATTR_HAS_TIMES && !memcmp(&times, &last, sizeof(times)))
+			entry[1] |= ENTRY_SAME_TIMES;
 		buf_add(out, entry, sizeof(entry));
 		if (a->flags & ATTR_HAS_OWNER)
 			buf_add(out, &owner, sizeof(owner));
-		if (a->flags & ATTR_HAS_TIMES)
+		if ((entry[1] & (ENTRY_TIMES | ENTRY_SAME_TIMES)) == ENTRY_TIMES)
 			buf_add(out, &times, sizeof(times));
+		if (a->flags & ATTR_HAS_TIMES)
+			last = times;
 		if (a->flags & ATTR_HAS_RAW)
 			encode_bytes(out, a->raw);
 		if (field.n)
@@ -200,7 +208,8 @@ static bool decode_raw(const struct node *node, struct text raw, union any *ret)
 }
 
 /* Entries come in the order of their nodes, each once. */
-static bool decode_entry(struct text *t, uint8_t *last, union any *ret)
+static bool decode_entry(struct text *t, uint8_t *last, const struct times_bytes **times,
+			 union any *ret)
 {
 	const uint8_t *entry = take(t, 2);
 	const struct node *node = entry ? node_of(ret->o.kind, entry[0]) : NULL;
@@ -208,20 +217,21 @@ static bool decode_entry(struct text *t, uint8_t *last, union any *ret)
 	struct attr_state *a;
 	struct text field;
 
-	if (!node || entry[0] <= *last || entry[1] & ~ENTRY_FLAGS)
+	if (!node || entry[0] <= *last || entry[1] & ~ENTRY_FLAGS ||
+	    (entry[1] & (ENTRY_TIMES | ENTRY_SAME_TIMES)) == ENTRY_SAME_TIMES)
 		return false;
 	*last = entry[0];
 	a = &ret->o.attr[entry[0]];
-	a->flags = entry[1] & ~ENTRY_FIELD;
+	a->flags = entry[1] & ~(ENTRY_FIELD | ENTRY_SAME_TIMES);
 	if (entry[1] & ENTRY_OWNER) {
 		if (!(p = take(t, sizeof(struct owner_bytes))))
 			return false;
 		owner_from_bytes(&a->inode, p);
 	}
 	if (entry[1] & ENTRY_TIMES) {
-		if (!(p = take(t, sizeof(struct times_bytes))))
+		if (!(entry[1] & ENTRY_SAME_TIMES) && !(*times = take(t, sizeof(**times))))
 			return false;
-		times_from_bytes(&a->inode, p);
+		times_from_bytes(&a->inode, *times);
 	}
 	if (entry[1] & ENTRY_RAW && (!take_bytes(t, &a->raw) || !decode_raw(node, a->raw, ret)))
 		return false;
@@ -236,7 +246,8 @@ static bool decode_head(struct text *t, struct head_bytes *ret)
 	if (!p)
 		return false;
 	memcpy(ret, p, sizeof(*ret));
-	return le16toh(ret->version) == RECORD_VERSION && ret->kind < KINDS &&
+	return le16toh(ret->version) >= RECORD_VERSION_OLDEST &&
+	       le16toh(ret->version) <= RECORD_VERSION && ret->kind < KINDS &&
 	       !kinds[ret->kind]->computed;
 }
 
@@ -254,6 +265,7 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 {
 	struct head_bytes head;
 	struct object *o = &ret->o;
+	const struct times_bytes *times = &head.times;
 	uint8_t last = NODE_SELF;
 	const void *name;
 
@@ -272,7 +284,7 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 	memcpy(o->id, head.id, sizeof(o->id));
 	memcpy(o->name, name, head.name_length);
 	while (record.n)
-		if (!decode_entry(&record, &last, ret))
+		if (!decode_entry(&record, &last, &times, ret))
 			return -EBADMSG;
 	return 0;
 }

@@ -42,7 +42,6 @@ static int provisioned(struct change *c, const struct outcome *o, union any *obj
 		v->status = VOLUME_AVAILABLE;
 		v->real_bytes = o->work->volume.size_bytes;
 		v->draft_name = TEXT_NONE;
-		change_touch(c, object, VOLUME_SIZE_BYTES);
 		return change_event(c, "created", SELF(v->o.number), NULL);
 	}
 	/* As if size had not been written: it is new again, and in no pool. */
@@ -68,7 +67,6 @@ static int extended(struct change *c, const struct outcome *o, union any *object
 	if (!o->result) {
 		v->real_bytes = o->work->volume.size_bytes;
 		v->size_before = TEXT_NONE;
-		change_touch(c, object, VOLUME_SIZE_BYTES);
 		return change_event(c, "extended", SELF(v->o.number), NULL);
 	}
 	rc = change_set_raw(c, object, VOLUME_SIZE, change_keep(c, v->size_before).p);
@@ -98,7 +96,6 @@ static int settle_volume(struct change *c, struct outcome *o)
 	rc = settled(c, o->work);
 	if (rc)
 		return rc;
-	change_touch(c, &object, VOLUME_STATUS);
 	if (o->work->type == WORK_PURGE)
 		return purged(c, &object);
 	change_set_error(c, &object, why(o));

@@ -79,9 +79,11 @@ int core_lookup(struct view *v, struct ref parent, struct text name, struct ref 
 	return rc ? rc : node->links->lookup(v->tx, &object.o, name, ret);
 }
 
-static int value_of(struct view *v, const struct node *node, const union any *object,
-		    const struct attr_state *a, struct buf *out)
+int node_show(struct view *v, const union any *object, uint8_t number, struct buf *out)
 {
+	const struct node *node = node_of(object->o.kind, number);
+	const struct attr_state *a = &object->o.attr[number];
+
 	if (a->flags & ATTR_HAS_RAW && (!node->in_force || node->in_force(object)))
 		buf_text(out, a->raw);
 	else if (node->render)
@@ -105,7 +107,7 @@ int core_read(struct view *v, struct ref ref, struct buf *out)
 		return rc;
 	if (!node || node->type != NODE_ATTR)
 		return -EISDIR;
-	return value_of(v, node, object, &object->o.attr[ref.node], out);
+	return node_show(v, object, ref.node, out);
 }
 
 int core_readlink(struct view *v, struct ref ref, struct buf *out)
@@ -133,7 +135,7 @@ static int stat_size(struct view *v, struct ref ref, const struct node *node,
 	if (node->type == NODE_LINK)
 		rc = node->readlink(v->tx, object, &value);
 	else if (node->type == NODE_ATTR)
-		rc = value_of(v, node, object, &object->o.attr[ref.node], &value);
+		rc = node_show(v, object, ref.node, &value);
 	*ret = value.len;
 	return rc;
 }
@@ -181,9 +183,11 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 		ret->mode = node->flags & NODE_SECRET	? 0600
 			    : node->flags & NODE_SETTABLE ? 0644
 							  : 0444;
-		/* Other computed values get times of their own when they change. */
-		ret->mtime = ret->atime =
-			node->flags & (NODE_STORED | NODE_FOLLOWS) ? o->updated : o->created;
+		/* Others get times of their own when they change: see times.c. */
+		ret->mtime = node->flags & NODE_FOLLOWS ? o->updated : o->created;
+		if (node->value == &value_time) /* which is shown in milliseconds */
+			ret->mtime -= ret->mtime % 1000000;
+		ret->atime = ret->mtime;
 		break;
 	}
 }
@@ -222,6 +226,7 @@ int core_stat(struct view *v, struct ref ref, struct node_stat *ret)
 		st.inode.gid = a->inode.gid;
 	if (a->flags & ATTR_HAS_TIMES)
 		st.inode.atime = a->inode.atime, st.inode.mtime = a->inode.mtime;
+	st.inode.mtime = shown_since(v, object, ref.node, st.inode.mtime);
 	st.ctime = object->o.updated > st.inode.mtime ? object->o.updated : st.inode.mtime;
 	st.is_volatile = node->flags & NODE_VOLATILE;
 	st.is_new = object->o.created > time_now() - VEIL_MS * 1000000LL;

@@ -25,7 +25,6 @@ int volume_begin_work(struct change *c, struct volume *v, enum volume_status sta
 	if (rc)
 		return rc;
 	v->status = status;
-	change_touch(c, (union any *)v, VOLUME_STATUS);
 	v->generation++;
 	change_wait(c, v->o.number, v->generation, c->core->attach_timeout_ms);
 	return change_unsettled(c, dock.o.number, v->o.number, v->o.number);
@@ -210,7 +209,6 @@ static int rename_volume(struct change *c, union any *object, const char *name)
 		rc = change_link(c, object, container, name);
 	if (!rc && v->pool)
 		rc = link_add_pool(c, v);
-	change_touch(c, object, VOLUME_NAME);
 	return rc ? rc : change_save(c, object);
 }
 

@@ -32,10 +32,21 @@ static int render_zone(struct view *view, const union any *object, struct buf *o
 	return 0;
 }
 
+static int64_t zone_since(struct view *view, const union any *object, uint8_t node)
+{
+	union any pool;
+
+	(void)node;
+	if (!object->volume.pool || object_get(view->tx, object->volume.pool, &pool))
+		return 0;
+	return stamp_of(&pool, POOL_ZONE);
+}
+
 static int render_name(struct view *view, const union any *object, struct buf *out)
 {
 	(void)view;
-	buf_printf(out, "%s\n", object->o.name);
+	buf_str(out, object->o.name);
+	buf_str(out, "\n");
 	return 0;
 }
 
@@ -82,7 +93,7 @@ const struct node volume_nodes[VOLUME_NODES] = {
 				    "is multiattach by default"},
 	[VOLUME_POOL] = {.name = "pool",
 			 .type = NODE_ATTR,
-			 .flags = NODE_SETTABLE,
+			 .flags = NODE_SETTABLE | NODE_ELSEWHERE,
 			 .value = &value_pool,
 			 FIELD(pool_wish),
 			 .states = IN_NEW,
@@ -91,11 +102,12 @@ const struct node volume_nodes[VOLUME_NODES] = {
 				 "then where it is"},
 	[VOLUME_ZONE] = {.name = "availability_zone",
 			 .type = NODE_ATTR,
-			 .flags = NODE_SETTABLE,
+			 .flags = NODE_SETTABLE | NODE_ELSEWHERE,
 			 .value = &value_line,
 			 FIELD(zone_wish),
 			 .states = IN_NEW,
 			 .render = render_zone,
+			 .since = zone_since,
 			 .help = "zone of the pool wanted, before size is written; then of the pool"},
 	[VOLUME_DESCRIPTION] = {.name = "description",
 				.type = NODE_ATTR,
@@ -133,15 +145,18 @@ const struct node volume_nodes[VOLUME_NODES] = {
 			 .help = "the volume's name; mv renames it"},
 	[VOLUME_STATUS] = {.name = "status",
 			   .type = NODE_ATTR,
+			   .flags = NODE_ELSEWHERE,
 			   .render = volume_render_status,
 			   .help = "draft, new, creating, available, extending; with attachments in-use, "
 				   "attaching, detaching or reserved"},
 	[VOLUME_ATTACH_STATUS] = {.name = "attach_status",
 				  .type = NODE_ATTR,
+				  .flags = NODE_ELSEWHERE,
 				  .render = volume_render_attach_status,
 				  .help = "attached if any host is, else detached"},
 	[VOLUME_DOCK] = {.name = "dock",
 			 .type = NODE_ATTR,
+			 .flags = NODE_ELSEWHERE,
 			 .render = render_dock,
 			 .help = "the dock that it is on"},
 	[VOLUME_SIZE_BYTES] = {.name = "size_bytes",
@@ -164,6 +179,7 @@ const struct node volume_nodes[VOLUME_NODES] = {
 			 .type = NODE_ATTR,
 			 .flags = NODE_FOLLOWS,
 			 .render = volume_info,
+			 .since = zone_since,
 			 .help = "all of it as OpenSDS's VolumeSpec"},
 	[VOLUME_ATTACHMENTS] = {.name = "attachments",
 				.type = NODE_CHILDREN,

@@ -244,7 +244,7 @@ static void refuse_byte(size_t at, int value)
 static void test_newer_records(void **state)
 {
 	(void)state;
-	refuse_byte(AT_VERSION, 2);
+	refuse_byte(AT_VERSION, 3);
 	refuse_byte(AT_VERSION, 0);
 	refuse_byte(AT_VERSION + 1, 1);
 	refuse_byte(AT_KIND, KINDS);
@@ -252,6 +252,38 @@ static void test_newer_records(void **state)
 	refuse_byte(AT_KIND, 255);
 	refuse_byte(AT_LENGTH, NAME_BYTES_MAX + 1);
 	refuse_byte(AT_LENGTH, 255);
+}
+
+/* Version 1 had the times of each row, even if they were those of the row before. */
+static void test_older_record(void **state)
+{
+	union any object;
+	BUF_AUTO(record);
+
+	(void)state;
+	fill(&object, KIND_VOLUME);
+	encode(&object, &record);
+	assert_int_equal(record.data[AT_VERSION], 2);
+	record.data[AT_VERSION] = 1;
+	assert_int_equal(decode_exactly(record.data, record.len), 0);
+}
+
+static void test_same_times(void **state)
+{
+	static const uint8_t rows[] = {VOLUME_POOL, VOLUME_STATUS, VOLUME_DOCK};
+	union any before = {.o = {.kind = KIND_VOLUME, .inode = inode_like(1)}}, after;
+	BUF_AUTO(without);
+	BUF_AUTO(record);
+
+	(void)state;
+	encode(&before, &without);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		before.o.attr[rows[i]] = (struct attr_state){
+			.flags = ATTR_HAS_TIMES, .inode = {.atime = 5, .mtime = 6}};
+	encode(&before, &record);
+	assert_int_equal(record.len - without.len, 3 * 2 + 16);
+	assert_int_equal(object_decode(0, buf_as_text(&record), &after), 0);
+	compare(&before, &after);
 }
 
 static int decode_with_entry(enum kind kind, const void *entry, size_t n)
@@ -277,7 +309,8 @@ static void test_bad_entries(void **state)
 		ENTRY(VOLUME, "\x00\x01\x00\x00", "node 0"),
 		ENTRY(VOLUME, "\x01\x01\x00\x00", "node 1 is the directory"),
 		ENTRY(VOLUME, "\xff\x01\x00\x00", "node 255"),
-		ENTRY(VOLUME, "\x02\x10", "an unknown flag"),
+		ENTRY(VOLUME, "\x02\x20", "an unknown flag"),
+		ENTRY(VOLUME, "\x02\x10", "the same times, but none"),
 		ENTRY(VOLUME, "\x02\x01\x03\x00" "big", "a raw value that is no size"),
 		ENTRY(VOLUME, "\x02\x08\x01\x00" "1", "a field of a row that stores none"),
 		ENTRY(VOLUME, "\x18\x08\x04\x00" "1234", "a number of four bytes"),
@@ -395,6 +428,8 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_newer_records),
+		cmocka_unit_test(test_older_record),
+		cmocka_unit_test(test_same_times),
 		cmocka_unit_test(test_bad_entries),
 		cmocka_unit_test(test_unknown_nodes),
 		cmocka_unit_test(test_repeated_node),
