@@ -167,7 +167,8 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 	case NODE_GROUP: /* its owner can rm -r what it is in */
 		break;
 	case NODE_LINKS:
-		ret->mode = o->inode.mode & 0555;
+		if (!node->links->files)
+			ret->mode = o->inode.mode & 0555;
 		break;
 	case NODE_CHILDREN:
 		ret->mode = node->fixed ? o->inode.mode & 0555 : o->inode.mode;

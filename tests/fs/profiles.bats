@@ -74,6 +74,24 @@ no: advanced.diskType is HDD, wanted <in> SSD" "$mnt/profiles/shared/eligible/me
 	[ ! -e "$mnt/profiles/removed" ]
 }
 
+@test "who is not root can copy a profile, and remove it with all that is in it" {
+	local nobody='setpriv --reuid 65534 --regid 65534 --clear-groups' d=$mnt/profiles/copied
+	local copy # where others get at it
+	copy=$(mktemp -d /tmp/copy.XXXXXX)
+	chown nobody "$copy"
+	chmod 777 "$mnt/profiles"
+	$nobody mkdir "$d"
+	# shellcheck disable=SC2016
+	$nobody bash -c 'echo "<is> True" >"$1/extra_specs/multiattach"' - "$d"
+	$nobody cp -r "$d" "$copy/"
+	diff -r "$d" "$copy/copied"
+	$nobody rm -r "$copy/copied"
+	rmdir "$copy"
+	$nobody rm -r "$d"
+	[ ! -e "$d" ]
+	chmod 755 "$mnt/profiles"
+}
+
 @test "a volume made by a profile goes where the profile wants it, and is multi-attach if that says so" {
 	spec twice multiattach '<is> true'
 	mkdir "$mnt/volumes/twice"
