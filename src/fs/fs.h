@@ -65,6 +65,7 @@ static inline struct ref ref_of(fuse_ino_t ino)
 	return (struct ref){object >> 8, ino & 0xff};
 }
 
+/* Only before the request is answered: then libfuse frees it, whichever thread did so. */
 static inline struct fs *fs_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);

@@ -106,9 +106,9 @@ struct temp *make_temp(fuse_req_t req, const struct place *p, enum temp_type typ
 	return temp;
 }
 
-static void reply_temp(fuse_req_t req, struct temp *temp)
+/* NULL: the request has been answered, and with that is not to be touched any more. */
+static void reply_temp(struct fs *fs, fuse_req_t req, struct temp *temp)
 {
-	struct fs *fs = fs_of(req);
 	struct fuse_entry_param entry;
 	struct temp_stat st;
 
@@ -178,7 +178,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		made_again(fs, &p, who.pid, false);
 		reply_node(req, p.ref);
 	} else if (p.what == FOUND_NONE && place_takes_temp(&p, true))
-		reply_temp(req, make_temp(req, &p, TEMP_DIR, mode, TEXT_NONE));
+		reply_temp(fs, req, make_temp(req, &p, TEMP_DIR, mode, TEXT_NONE));
 	else
 		refuse_name(req, &p);
 	place_end(fs, &p);
@@ -262,7 +262,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	} else if (place_takes_key(&p)) {
 		make_node(req, &p, mode, NULL);
 	} else if (place_takes_temp(&p, false)) {
-		reply_temp(req, make_temp(req, &p, TEMP_FILE, mode, TEXT_NONE));
+		reply_temp(fs, req, make_temp(req, &p, TEMP_FILE, mode, TEXT_NONE));
 	} else {
 		refuse_name(req, &p);
 	}
@@ -282,7 +282,7 @@ void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char 
 	else if (p.what != FOUND_NONE && !p.unseen)
 		fuse_reply_err(req, EEXIST);
 	else if (p.what == FOUND_NONE && place_takes_temp(&p, false))
-		reply_temp(req, make_temp(req, &p, TEMP_LINK, 0777, text_of(link)));
+		reply_temp(fs, req, make_temp(req, &p, TEMP_LINK, 0777, text_of(link)));
 	else
 		refuse_name(req, &p);
 	place_end(fs, &p);

@@ -124,11 +124,12 @@ static void drop_copy(struct request *r)
 /* A key is gone from where it was. */
 static void remove_key(fuse_req_t req, const struct place *from, struct temp *copy)
 {
+	struct fs *fs = fs_of(req);
 	struct request *r = request_new(req, INTENT_REMOVE, from->dir, reply_ok);
 
 	if (!r) {
-		temps_remove(fs_of(req)->temps, copy);
-		temps_put(fs_of(req)->temps, copy);
+		temps_remove(fs->temps, copy);
+		temps_put(fs->temps, copy);
 		return;
 	}
 	r->temp = copy;
