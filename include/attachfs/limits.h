@@ -43,9 +43,15 @@
 #define CONF_NODES_MAX	    65536
 #define CONF_DOCKS_MAX	    1024
 
-/* One line of the audit log, and the whole (or a quarter of mapSize): past that half of it goes. */
+/* One line of the audit log, and the whole, which is also no more than so much of the state: past
+ * that its older half goes. */
 #define EVENT_BYTES_MAX	 4096
 #define EVENTS_BYTES_MAX (64ULL << 20)
+#define EVENTS_PART	 16
+/* What is kept of the state, that part of it but no more than so much, for changes that free room
+ * or keep hosts out. */
+#define RESERVE_PART	  8
+#define RESERVE_BYTES_MAX (16ULL << 20)
 
 /* Threads that work for one dock at the same time. */
 #define DOCK_WORKERS 8

@@ -262,6 +262,8 @@ enum node_flag {
 	NODE_STREAM = 1 << 6,	/* read by offset, not as one value: events */
 	NODE_ACTS = 1 << 9,	/* writing it makes a backend work: a draft's is written last */
 	NODE_SCOPED = 1 << 8,	/* names of keys may have colons: extra_specs/ */
+	NODE_VITAL = 1 << 10,	/* can be written in a state that is full: it helps to empty it, or
+				 * keeps a host out */
 };
 
 struct change;

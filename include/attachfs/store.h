@@ -96,6 +96,9 @@ uint64_t tx_last_serial(struct tx *tx);
  * apply() may set `lazy`: nobody is told of this change before a later one has been committed.
  * Then it outlives us, as any other, but until that later commit, or for LAZY_MS, a power
  * failure may undo it.
+ *
+ * apply() may set `vital`: this change frees room, or must not fail for want of it. It may use
+ * what is kept in reserve; any other that would leave less than the reserve is -ENOSPC.
  */
 #define LAZY_MS 200
 
@@ -104,7 +107,7 @@ struct mutation {
 	void (*refused)(struct tx *tx, struct mutation *m);
 	void (*done)(struct mutation *m);
 	int result;
-	bool lazy;
+	bool lazy, vital;
 	struct mutation *next; /* the writer's */
 };
 
@@ -118,16 +121,20 @@ int store_run(struct store *store, struct mutation *m);
 /* Releases reader slots of processes that died. Now and then, any thread. */
 void store_maintain(struct store *store);
 
+/* After -ENOSPC in a change: what there is no room in, and what to do about it. */
+const char *store_full_text(const struct store *store);
+
 struct store_usage {
 	uint64_t map_bytes, used_bytes, commits, mutations;
+	uint64_t available_bytes; /* for changes that are not vital */
 	unsigned readers;
 };
 void store_usage(struct store *store, struct store_usage *ret);
 
 /*
  * The audit log is a byte stream of lines, each ending in a newline. Appending is part
- * of the change that it tells of. Past EVENTS_BYTES_MAX, or a quarter of the map if that is
- * less, the older half goes.
+ * of the change that it tells of. Past its limit (EVENTS_BYTES_MAX, EVENTS_PART) the older half
+ * goes.
  */
 int tx_event_add(struct tx *tx, struct text line);
 uint64_t tx_events_size(struct tx *tx);

@@ -367,7 +367,7 @@ const struct node attachment_nodes[ATTACHMENT_NODES] = {
 				     .readlink = link_readlink_by_host},
 	[ATTACHMENT_FENCE] = {.name = "fenced",
 			      .type = NODE_ATTR,
-			      .flags = NODE_SETTABLE | NODE_REPEAT,
+			      .flags = NODE_SETTABLE | NODE_REPEAT | NODE_VITAL,
 			      .value = &value_flag,
 			      FIELD(fenced),
 			      .apply = attachment_set_fenced,

@@ -286,12 +286,13 @@ static int own_change(struct change *c, struct intent *intent)
 	return own->apply(c, own->arg);
 }
 
-/* Never lazy: who runs it goes on at once. */
+/* Never lazy: who runs it goes on at once. It tells what has happened, whether there is room or not. */
 static int own_apply(struct tx *tx, struct mutation *m)
 {
 	int rc = change_run(intent_of(m), tx, own_change);
 
 	m->lazy = false;
+	m->vital = true;
 	return rc;
 }
 

@@ -183,7 +183,9 @@ static void intent_refused(struct tx *tx, struct mutation *m)
 	struct intent *i = intent_of(m);
 
 	if (!i->err.code)
-		error_set(&i->err, -m->result, "%s", strerror(-m->result));
+		error_set(&i->err, -m->result, "%s",
+			  m->result == -ENOSPC ? store_full_text(tx->store)
+					       : strerror(-m->result));
 	i->n_notes = 0;
 	change_run(i, tx, note_refusal);
 }

@@ -172,6 +172,7 @@ int attachment_move(struct change *c, const struct intent *i, union any *object)
 	char name[NAME_BYTES_MAX + 1];
 	int rc = find_successor(c, i, a, name);
 
+	c->intent->mutation.vital = true;
 	if (rc || !strcmp(name, a->o.name))
 		return rc;
 	if (a->status != ATTACHMENT_RESERVED)

@@ -92,7 +92,7 @@ static const struct node nodes[] = {
 			      .help = "VOLUME: the host's attachments"},
 	[HOST_FENCE] = {.name = "fenced",
 			.type = NODE_ATTR,
-			.flags = NODE_SETTABLE | NODE_REPEAT,
+			.flags = NODE_SETTABLE | NODE_REPEAT | NODE_VITAL,
 			.value = &value_flag,
 			FIELD(fenced),
 			.apply = host_set_fenced,

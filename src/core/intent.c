@@ -130,6 +130,7 @@ static int apply_remove(struct change *c, struct intent *i)
 	union any object;
 	int rc = writable_container(c, i->subject, &node);
 
+	i->mutation.vital = true;
 	if (!rc)
 		rc = change_find(c, i->subject, text_of(i->name), node->child, &object);
 	if (!rc)

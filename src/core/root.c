@@ -32,9 +32,11 @@ static int render_metrics(struct view *view, const union any *object, struct buf
 		   "changes.\n"
 		   "# TYPE attachfs_commits_total counter\n"
 		   "attachfs_commits_total %" PRIu64 "\n"
-		   "# HELP attachfs_state_bytes Room that the state has taken, and its limit.\n"
+		   "# HELP attachfs_state_bytes Room that the state has taken, its limit, and what is "
+		   "left for changes that make it grow.\n"
 		   "# TYPE attachfs_state_bytes gauge\n"
 		   "attachfs_state_bytes{part=\"used\"} %" PRIu64 "\n"
+		   "attachfs_state_bytes{part=\"available\"} %" PRIu64 "\n"
 		   "attachfs_state_bytes{part=\"limit\"} %" PRIu64 "\n"
 		   "# HELP attachfs_events_bytes Length of the audit log.\n"
 		   "# TYPE attachfs_events_bytes gauge\n"
@@ -42,8 +44,8 @@ static int render_metrics(struct view *view, const union any *object, struct buf
 		   "# HELP attachfs_waiting_requests Requests that wait for a backend.\n"
 		   "# TYPE attachfs_waiting_requests gauge\n"
 		   "attachfs_waiting_requests %u\n",
-		   u.mutations, u.commits, u.used_bytes, u.map_bytes, tx_events_size(view->tx),
-		   waiters_count(view->core));
+		   u.mutations, u.commits, u.used_bytes, u.available_bytes, u.map_bytes,
+		   tx_events_size(view->tx), waiters_count(view->core));
 	return buf_error(out);
 }
 

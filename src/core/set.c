@@ -109,6 +109,7 @@ int set_attribute(struct change *c, struct ref ref, struct text raw)
 	same = a->flags & ATTR_HAS_RAW && text_equal(a->raw, raw);
 	if (same && !(node->flags & NODE_REPEAT))
 		return 0;
+	c->intent->mutation.vital |= node->flags & NODE_VITAL;
 	rc = set_value(c, &now, ref.node, raw);
 	if (rc || (same && !c->intent->n_kicks))
 		return rc;

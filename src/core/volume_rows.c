@@ -130,7 +130,7 @@ const struct node volume_nodes[VOLUME_NODES] = {
 				.help = "how many hosts may be attached rw at once; 0 = any number"},
 	[VOLUME_PROTECTED] = {.name = "protected",
 			      .type = NODE_ATTR,
-			      .flags = NODE_SETTABLE,
+			      .flags = NODE_SETTABLE | NODE_VITAL,
 			      .value = &value_bool,
 			      FIELD(is_protected),
 			      .help = "while it is true the volume cannot be removed"},

@@ -193,6 +193,7 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	(void)ino;
 	store_usage(core_store(fs_of(req)->core), &u);
 	st.f_blocks = u.map_bytes / 4096;
-	st.f_bfree = st.f_bavail = (u.map_bytes - u.used_bytes) / 4096;
+	st.f_bfree = u.map_bytes > u.used_bytes ? (u.map_bytes - u.used_bytes) / 4096 : 0;
+	st.f_bavail = u.available_bytes / 4096;
 	fuse_reply_statfs(req, &st);
 }

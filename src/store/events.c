@@ -34,14 +34,6 @@ static int first_key(void *arg, struct text key, struct text value)
 	return 1;
 }
 
-/* In a small map there must be room for what the log tells of. */
-static uint64_t bytes_max(const struct tx *tx)
-{
-	uint64_t quarter = tx->store->map_size / 4;
-
-	return quarter < EVENTS_BYTES_MAX ? quarter : EVENTS_BYTES_MAX;
-}
-
 /* Drops whole lines from the beginning until half the room is free. */
 static int drop_older_half(struct tx *tx, uint64_t end)
 {
@@ -50,7 +42,7 @@ static int drop_older_half(struct tx *tx, uint64_t end)
 	int rc;
 
 	while ((rc = tx_scan(tx, TABLE_EVENTS, TEXT_NONE, TEXT_NONE, first_key, &at)) == 1 &&
-	       end - at > bytes_max(tx) / 2) {
+	       end - at > tx->store->events_max / 2) {
 		key_u64(key, at);
 		rc = tx_delete(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)});
 		if (rc)
@@ -65,7 +57,7 @@ int tx_event_add(struct tx *tx, struct text line)
 	uint8_t key[8];
 	int rc = 0;
 
-	if (end - get_counter(tx, begin_key) > bytes_max(tx))
+	if (end - get_counter(tx, begin_key) > tx->store->events_max)
 		rc = drop_older_half(tx, end);
 	key_u64(key, end);
 	if (!rc)

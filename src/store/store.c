@@ -12,6 +12,7 @@
 
 #include "attachfs/cleanup.h"
 #include "attachfs/clock.h"
+#include "attachfs/limits.h"
 
 #define LOCK_PATIENCE_MS 1000
 
@@ -114,6 +115,8 @@ int store_open(const char *path, uint64_t map_size, bool read_only, struct store
 		return error_set(err, ENOMEM, "out of memory");
 	store->lock_fd = -1;
 	store->map_size = map_size;
+	store->events_max = map_size / EVENTS_PART < EVENTS_BYTES_MAX ? map_size / EVENTS_PART
+								      : EVENTS_BYTES_MAX;
 	store->read_only = read_only;
 	pthread_mutex_init(&store->readers_lock, NULL);
 	pthread_cond_init(&store->readers_wake, NULL);
@@ -175,20 +178,17 @@ void store_maintain(struct store *store)
 void store_usage(struct store *store, struct store_usage *ret)
 {
 	MDB_envinfo info = {0};
-	MDB_stat stat = {0};
+	struct tx tx;
 
-	if (!env_enter(store)) {
+	*ret = (struct store_usage){.map_bytes = store->map_size};
+	if (!store_read_begin(store, &tx)) {
+		room_usage(&tx, ret);
 		mdb_env_info(store->env, &info);
-		mdb_env_stat(store->env, &stat);
-		env_leave(store);
+		store_read_end(&tx);
 	}
 	pthread_mutex_lock(&store->lock);
-	*ret = (struct store_usage){
-		.map_bytes = info.me_mapsize,
-		.used_bytes = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize,
-		.readers = info.me_numreaders,
-		.commits = store->commits,
-		.mutations = store->mutations,
-	};
+	ret->readers = info.me_numreaders;
+	ret->commits = store->commits;
+	ret->mutations = store->mutations;
 	pthread_mutex_unlock(&store->lock);
 }

@@ -12,12 +12,15 @@
 /* Read transactions that are kept for reuse; more are made when needed. */
 #define READERS_KEPT 32
 
+/* What there is no room in. */
+enum shortage { SHORTAGE_NONE, SHORTAGE_MAP, SHORTAGE_DISK };
+
 struct store {
 	MDB_env *env;
 	MDB_dbi table[TABLES];
 	int lock_fd;
 	char path[PATH_MAX];
-	uint64_t map_size;
+	uint64_t map_size, events_max;
 	bool read_only;
 
 	pthread_mutex_t readers_lock; /* protects what follows, and `env` from being replaced */
@@ -28,13 +31,25 @@ struct store {
 
 	pthread_t writer;
 	bool has_writer;
-	bool unflushed; /* the writer's: the last commit was a lazy one */
+	bool unflushed;	   /* the writer's: the last commit was a lazy one */
+	uint64_t on_disk;  /* the writer's: bytes of the data file that have room on disk */
+	enum shortage shortage; /* the writer's: as the last change that is not vital found it */
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t wake;  /* something was queued, or stopping */
 	struct mutation *first, **last;
 	bool stopping;
 	uint64_t commits, mutations;
 };
+
+/* room.c: how much of the state is free, and who may have it. */
+
+/* -ENOSPC if what `tx` has changed leaves less than the reserve. */
+int room_check(struct tx *tx);
+/* Does it leave half of that, which is enough for what is vital? */
+bool room_for_note(struct tx *tx);
+/* Takes the reserve's room on disk while there is some. Before each commit. */
+void room_take(struct store *store);
+void room_usage(struct tx *tx, struct store_usage *ret);
 
 /* LMDB's codes as -errno. */
 int store_errno(int code);

@@ -36,6 +36,14 @@ static void flush(struct store *store)
 	store->unflushed = false;
 }
 
+/* In the transaction `tx`, which is to be aborted if this fails. */
+static int apply(struct tx *tx, struct mutation *m)
+{
+	int rc = m->apply(tx, m);
+
+	return rc || m->vital ? rc : room_check(tx);
+}
+
 /* Applies one mutation in a transaction of its own, nested in the batch's. */
 static int apply_nested(struct store *store, MDB_txn *batch, struct mutation *m)
 {
@@ -46,14 +54,14 @@ static int apply_nested(struct store *store, MDB_txn *batch, struct mutation *m)
 	if (rc)
 		return rc;
 	tx.txn = child;
-	rc = m->apply(&tx, m);
+	rc = apply(&tx, m);
 	if (!rc)
 		return store_errno(mdb_txn_commit(child));
 	mdb_txn_abort(child);
 	return rc;
 }
 
-/* The refusal itself is worth a record, for as long as it can be written. */
+/* The refusal itself is worth a record, for as long as there is room for that. */
 static void note_refusal(struct store *store, MDB_txn *batch, struct mutation *m)
 {
 	struct tx tx = {.store = store, .write = true};
@@ -63,7 +71,10 @@ static void note_refusal(struct store *store, MDB_txn *batch, struct mutation *m
 		return;
 	tx.txn = child;
 	m->refused(&tx, m);
-	mdb_txn_commit(child);
+	if (room_for_note(&tx))
+		mdb_txn_commit(child);
+	else
+		mdb_txn_abort(child);
 }
 
 static int commit_batch(struct store *store, struct mutation *batch)
@@ -93,7 +104,7 @@ static int commit_one(struct store *store, struct mutation *m)
 	if (rc)
 		return rc;
 	tx.txn = txn;
-	m->result = m->apply(&tx, m);
+	m->result = apply(&tx, m);
 	if (!m->result)
 		return commit(store, txn, m->lazy);
 	mdb_txn_abort(txn);
@@ -165,7 +176,10 @@ static void *writer_main(void *arg)
 	struct mutation *batch;
 
 	while ((batch = take_batch(store))) {
-		int rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
+		int rc;
+
+		room_take(store);
+		rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
 
 		if (rc) {
 			log_error("cannot commit to the state: %s", strerror(-rc));
@@ -202,7 +216,7 @@ void store_submit(struct store *store, struct mutation *m)
 {
 	m->next = NULL;
 	m->result = 0;
-	m->lazy = false;
+	m->lazy = m->vital = false;
 	pthread_mutex_lock(&store->lock);
 	*store->last = m;
 	store->last = &m->next;
@@ -225,6 +239,7 @@ static int waited_apply(struct tx *tx, struct mutation *m)
 	int rc = inner->apply(tx, inner);
 
 	m->lazy = inner->lazy;
+	m->vital = inner->vital;
 	return rc;
 }
 
