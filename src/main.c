@@ -154,13 +154,15 @@ static int dump(const struct conf *conf)
 
 	if (rc)
 		return fail(&err);
-	rc = core_dump(store, print_line, NULL);
-	store_close(store);
-	if (rc || fflush(stdout)) {
-		error_set(&err, rc ? -rc : errno, "dump: %s", strerror(rc ? -rc : errno));
-		return fail(&err);
+	rc = core_check_records(store, &err);
+	if (!rc) {
+		rc = core_dump(store, print_line, NULL);
+		if (rc || fflush(stdout))
+			rc = error_set(&err, rc ? -rc : errno, "dump: %s",
+				       strerror(rc ? -rc : errno));
 	}
-	return EXIT_OK;
+	store_close(store);
+	return rc ? fail(&err) : EXIT_OK;
 }
 
 /* Secrets are in memory: no core dump may hold them, nobody may trace us for them. */

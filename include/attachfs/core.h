@@ -38,6 +38,8 @@ struct core_hooks {
 	void (*kick)(void *arg, uint64_t dock, uint64_t volume, enum kick what);
 };
 
+/* -EINVAL if there is a record that cannot be read: whoever opens a core does not go on with it. */
+int core_check_records(struct store *store, struct error *err);
 /* A core that only looks: nothing may be changed, not even by attachfs itself. */
 int core_look(struct store *store, struct core **ret);
 int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err);

@@ -29,9 +29,12 @@ static int make_root(struct change *c, void *arg)
 
 int core_open(struct store *store, const struct conf *conf, struct core **ret, struct error *err)
 {
-	struct core *core = calloc(1, sizeof(*core));
-	int rc;
+	struct core *core;
+	int rc = core_check_records(store, err);
 
+	if (rc)
+		return rc;
+	core = calloc(1, sizeof(*core));
 	if (!core)
 		return error_set(err, ENOMEM, "out of memory");
 	core->store = store;

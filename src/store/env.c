@@ -2,6 +2,7 @@
 /* LMDB's environment: made, opened, checked for its format, and opened again after a failure. */
 #include "store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -129,6 +130,34 @@ static int make_in(struct store *store, int folder)
 	return rc;
 }
 
+/* What may be in a folder without a state: that of a file system's root, and what is ours. */
+static bool may_be_there(const char *name)
+{
+	static const char *const known[] = {".", "..", "lost+found", "lock", LOCK_FILE, NEW_FOLDER};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return text_starts(text_of(name), "tgt."); /* sockets of daemons that went on */
+}
+
+/* A folder that is somebody else's is none for us. */
+static int check_empty(const struct store *store, struct error *err)
+{
+	DIR *dir = opendir(store->path);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (!dir)
+		return error_set(err, errno, "%s: %m", store->path);
+	while (!rc && (entry = readdir(dir)))
+		if (!may_be_there(entry->d_name))
+			rc = error_set(err, ENOTEMPTY, "%s: holds no state of attachfs, but %s: name a "
+				       "folder of its own", store->path, entry->d_name);
+	closedir(dir);
+	return rc;
+}
+
 /* It appears whole or not at all, so that whatever else is found there is damage. */
 static int make(struct store *store, struct error *err)
 {
@@ -140,7 +169,11 @@ static int make(struct store *store, struct error *err)
 		return error_set(err, errno, "%s: %m", store->path);
 	if (!fstatat(folder, DATA_FILE, &st, AT_SYMLINK_NOFOLLOW))
 		return 0;
-	rc = errno == ENOENT ? make_in(store, folder) : errno;
+	rc = errno;
+	if (rc == ENOENT && check_empty(store, err))
+		return -err->code;
+	if (rc == ENOENT)
+		rc = make_in(store, folder);
 	return rc ? error_set(err, -store_errno(rc), "%s: cannot make the state: %s", store->path,
 			      mdb_strerror(rc))
 		  : 0;
@@ -165,16 +198,54 @@ static void take_room_for_readers(const struct store *store)
 		log_warning("%s: no room on disk for the table of readers: %s", path, strerror(rc));
 }
 
-static int open_checked(struct store *store, struct error *err)
+static int verify(const struct store *store, uint64_t transaction, bool whole, struct error *err)
+{
+	char path[PATH_MAX + sizeof("/" DATA_FILE)];
+	struct error why = {0};
+	_cleanup_close_ int fd = -1;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/" DATA_FILE, store->path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	rc = fd < 0 ? error_set(&why, errno, "%m") : verify_file(fd, transaction, whole, &why);
+	if (rc == -EBADMSG)
+		return error_set(err, EINVAL, "%s: not a state of attachfs, or damaged (%s); left as it is",
+				 path, why.text);
+	return rc ? error_set(err, -rc, "%s: %s", path, why.text) : 0;
+}
+
+/* A running attachfs may have gone on meanwhile. */
+static int begin_verified(struct store *store, MDB_txn **ret, struct error *err)
+{
+	int rc;
+
+	do {
+		rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, ret);
+		if (rc)
+			return cannot_open(store, rc, err);
+		rc = verify(store, store->read_only ? mdb_txn_id(*ret) : 0, true, err);
+		if (rc)
+			mdb_txn_abort(*ret);
+	} while (rc == -EAGAIN);
+	return rc;
+}
+
+/* `again`: it was in our hands. */
+static int open_checked(struct store *store, bool again, struct error *err)
 {
 	MDB_txn *txn;
-	int rc = open_folder(store, store->path);
+	int rc = verify(store, 0, false, err);
 
 	if (rc)
-		return cannot_open(store, rc, err);
-	rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
+		return rc;
+	rc = open_folder(store, store->path);
+	if (!rc && again)
+		rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (rc)
 		return cannot_open(store, rc, err);
+	rc = again ? 0 : begin_verified(store, &txn, err);
+	if (rc)
+		return rc;
 	rc = check_format(store, txn, err);
 	if (rc) {
 		mdb_txn_abort(txn);
@@ -191,7 +262,7 @@ int env_open(struct store *store, struct error *err)
 	if (!rc && !store->read_only)
 		take_room_for_readers(store);
 	if (!rc)
-		rc = open_checked(store, err);
+		rc = open_checked(store, false, err);
 	if (rc)
 		env_close(store);
 	return rc;
@@ -245,7 +316,7 @@ static int reopen(struct store *store)
 	pthread_mutex_unlock(&store->readers_lock);
 	env_close(store);
 	store->unflushed = false;
-	rc = open_checked(store, &err);
+	rc = open_checked(store, true, &err);
 	if (rc) {
 		env_close(store);
 		log_error("%s", err.text);

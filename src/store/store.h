@@ -41,6 +41,13 @@ struct store {
 	uint64_t commits, mutations;
 };
 
+/*
+ * verify.c: -EBADMSG, with the reason, if the data file is none or is damaged, so that LMDB may not be
+ * let near it. Its headers only, or the `whole` state of a transaction that stays there as long:
+ * -EAGAIN if it has not; 0: the current one, while nobody writes.
+ */
+int verify_file(int fd, uint64_t transaction, bool whole, struct error *err);
+
 /* room.c: how much of the state is free, and who may have it. */
 
 /* -ENOSPC if what `tx` has changed leaves less than the reserve. */
