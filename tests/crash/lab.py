@@ -36,6 +36,14 @@ class Failed(Exception):
     """A promise that was not kept."""
 
 
+def end_by_signal(number, _frame):
+    """A test that takes too long still tidies up."""
+    raise Failed("ended by signal %d" % number)
+
+
+signal.signal(signal.SIGTERM, end_by_signal)
+
+
 def within(seconds, what, condition):
     """Waits until condition() is true, and returns what it returned."""
     end, pause = time.monotonic() + seconds, 0.001

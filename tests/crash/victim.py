@@ -23,14 +23,6 @@ class Differs(Failed):
     """What should be so is not so, or not yet."""
 
 
-def end_by_signal(number, _frame):
-    """A test that takes too long still tidies up."""
-    raise Failed("ended by signal %d" % number)
-
-
-signal.signal(signal.SIGTERM, end_by_signal)
-
-
 def result_of(call):
     """0 or the errno."""
     try:
