@@ -56,7 +56,7 @@ PAGES	 := $B/man/attachfs.8 $B/man/attachfs.7 $B/man/attachfs.yaml.5
 
 all: $B/attachfs $(PAGES)
 
-$B/attachfs: $B/src/main.o $(LIB)
+$B/attachfs: $B/src/main.o $B/src/serve.o $(LIB)
 	$(call say,LINK,$@)
 	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

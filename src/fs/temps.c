@@ -1,36 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Temporary files, directories and symlinks: two hash tables under one lock. */
-#include "temps.h"
+/* Temporary files, directories and symlinks: what others do with them, under their lock. */
+#include "temp_table.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "attachfs/cleanup.h"
 #include "attachfs/clock.h"
-
-#define BUCKETS 1024 /* a power of two */
-
-struct temp {
-	struct temp *next_by_ino, *next_in_dir;
-	uint64_t ino, dir, cookie;
-	enum temp_type type;
-	struct inode_state inode;
-	int64_t ctime;
-	bool has_times;
-	unsigned users, children;
-	char *name; /* NULL: it has none any more, and is in no directory */
-	struct buf data;
-};
-
-struct temps {
-	pthread_mutex_t lock; /* protects all of it, and what is in each temp */
-	struct temp *by_ino[BUCKETS], *by_dir[BUCKETS];
-	uint64_t last; /* number of the one made last */
-	uint64_t bytes;
-	atomic_uint n, n_aliases;
-};
 
 int temps_open(struct temps **ret)
 {
@@ -43,18 +19,11 @@ int temps_open(struct temps **ret)
 	return 0;
 }
 
-static void temp_free(struct temp *temp)
-{
-	buf_free(&temp->data);
-	free(temp->name);
-	free(temp);
-}
-
 void temps_close(struct temps *t)
 {
 	if (!t)
 		return;
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < TEMP_BUCKETS; i++)
 		for (struct temp *temp = t->by_ino[i], *next; temp; temp = next) {
 			next = temp->next_by_ino;
 			temp_free(temp);
@@ -73,188 +42,10 @@ bool temps_any_alias(struct temps *t)
 	return atomic_load(&t->n_aliases) != 0;
 }
 
-/* ---- the tables; everything from here to the next line is called with the lock held ---- */
-
-static unsigned bucket_of(uint64_t ino)
-{
-	return (unsigned)(ino * 0x9e3779b97f4a7c15ULL >> 32) % BUCKETS;
-}
-
-static bool is_alias(const struct temp *temp)
-{
-	return !(temp->ino & INO_TEMP);
-}
-
-/* Once it has lost its name, a number that was an attribute's is the attribute's again. */
-static struct temp *by_ino(struct temps *t, uint64_t ino)
-{
-	struct temp *temp = t->by_ino[bucket_of(ino)];
-
-	while (temp && (temp->ino != ino || (is_alias(temp) && !temp->name)))
-		temp = temp->next_by_ino;
-	return temp;
-}
-
-static struct temp *by_name(struct temps *t, uint64_t dir, const char *name)
-{
-	struct temp *temp = t->by_dir[bucket_of(dir)];
-
-	while (temp && (temp->dir != dir || strcmp(temp->name, name)))
-		temp = temp->next_in_dir;
-	return temp;
-}
-
-static unsigned count_in(struct temps *t, uint64_t dir)
-{
-	unsigned n = 0;
-
-	for (struct temp *temp = t->by_dir[bucket_of(dir)]; temp; temp = temp->next_in_dir)
-		n += temp->dir == dir;
-	return n;
-}
-
-static void add_to_dir(struct temps *t, struct temp *temp, uint64_t dir, char *name)
-{
-	struct temp **bucket = &t->by_dir[bucket_of(dir)], *parent = by_ino(t, dir);
-
-	temp->dir = dir;
-	temp->name = name;
-	temp->cookie = INO_TEMP | ++t->last;
-	/* At the end, so that a bucket is in the order of cookies. */
-	while (*bucket)
-		bucket = &(*bucket)->next_in_dir;
-	temp->next_in_dir = NULL;
-	*bucket = temp;
-	if (parent)
-		parent->children++;
-}
-
-static void remove_from_dir(struct temps *t, struct temp *temp)
-{
-	struct temp **link = &t->by_dir[bucket_of(temp->dir)], *parent = by_ino(t, temp->dir);
-
-	while (*link != temp)
-		link = &(*link)->next_in_dir;
-	*link = temp->next_in_dir;
-	if (parent)
-		parent->children--;
-	free(steal_pointer(&temp->name));
-	temp->dir = 0;
-}
-
-static void free_if_unused(struct temps *t, struct temp *temp)
-{
-	struct temp **link = &t->by_ino[bucket_of(temp->ino)];
-
-	if (temp->name || temp->users)
-		return;
-	while (*link != temp)
-		link = &(*link)->next_by_ino;
-	*link = temp->next_by_ino;
-	t->bytes -= temp->data.len;
-	t->n--;
-	if (is_alias(temp))
-		t->n_aliases--;
-	temp_free(temp);
-}
-
-static void take_name_away(struct temps *t, struct temp *temp)
-{
-	remove_from_dir(t, temp);
-	free_if_unused(t, temp);
-}
-
-static struct temp *first_in(struct temps *t, uint64_t dir)
-{
-	struct temp *temp = t->by_dir[bucket_of(dir)];
-
-	while (temp && temp->dir != dir)
-		temp = temp->next_in_dir;
-	return temp;
-}
-
-/* Depth first; directories in directories are bounded by TEMPS_MAX. */
-static unsigned drop(struct temps *t, uint64_t dir)
-{
-	struct temp *temp;
-	unsigned n = 0;
-
-	while ((temp = first_in(t, dir))) {
-		while (temp->children)
-			temp = first_in(t, temp->ino);
-		take_name_away(t, temp);
-		n++;
-	}
-	return n;
-}
-
-/* May something be added there? */
-static int check_room(struct temps *t, uint64_t dir)
-{
-	const struct temp *parent = by_ino(t, dir);
-
-	if (parent ? parent->type != TEMP_DIR || !parent->name : dir & INO_TEMP)
-		return -ENOENT;
-	return count_in(t, dir) < TEMPS_PER_DIRECTORY_MAX ? 0 : -ENOSPC;
-}
-
-static int resize(struct temps *t, struct temp *temp, size_t size)
-{
-	size_t old = temp->data.len;
-
-	if (size > TEMP_BYTES_MAX || t->bytes - old + size > TEMPS_BYTES_MAX)
-		return -ENOSPC;
-	while (temp->data.len < size && !temp->data.failed) {
-		static const char zeros[256];
-		size_t n = size - temp->data.len;
-
-		buf_add(&temp->data, zeros, n < sizeof(zeros) ? n : sizeof(zeros));
-	}
-	if (temp->data.failed || size < old) {
-		temp->data.failed = false;
-		temp->data.len = size < old ? size : old;
-	}
-	t->bytes += temp->data.len - old;
-	return temp->data.len == size ? 0 : -ENOMEM;
-}
-
 static void touch(struct temp *temp)
 {
 	temp->ctime = temp->inode.mtime = time_now();
 	temp->has_times = false;
-}
-
-/* ---- what others call ---- */
-
-static int make(struct temps *t, uint64_t dir, struct temp *temp, struct text content)
-{
-	char *name = temp->name;
-	int rc = check_room(t, dir);
-
-	temp->name = NULL;
-	if (!rc && t->n >= TEMPS_MAX)
-		rc = -ENOSPC;
-	if (!rc && (by_name(t, dir, name) || (temp->ino && by_ino(t, temp->ino))))
-		rc = -EEXIST;
-	if (!rc)
-		rc = resize(t, temp, content.n);
-	if (rc) {
-		t->bytes -= temp->data.len;
-		free(name);
-		return rc;
-	}
-	if (content.n)
-		memcpy(temp->data.data, content.p, content.n);
-	if (!temp->ino)
-		temp->ino = INO_TEMP | ++t->last;
-	temp->next_by_ino = t->by_ino[bucket_of(temp->ino)];
-	t->by_ino[bucket_of(temp->ino)] = temp;
-	t->n++;
-	if (is_alias(temp))
-		t->n_aliases++;
-	add_to_dir(t, temp, dir, name);
-	temp->users = 1;
-	return 0;
 }
 
 int temps_make(struct temps *t, uint64_t dir, const char *name, enum temp_type type,
@@ -276,7 +67,7 @@ int temps_make(struct temps *t, uint64_t dir, const char *name, enum temp_type t
 	temp->inode = *inode;
 	temp->ctime = time_now();
 	pthread_mutex_lock(&t->lock);
-	rc = make(t, dir, temp, content);
+	rc = temp_add(t, dir, temp, content);
 	pthread_mutex_unlock(&t->lock);
 	if (rc)
 		temp_free(temp);
@@ -292,7 +83,7 @@ struct temp *temps_find(struct temps *t, uint64_t dir, const char *name)
 	if (!temps_any(t))
 		return NULL;
 	pthread_mutex_lock(&t->lock);
-	temp = by_name(t, dir, name);
+	temp = temp_by_name(t, dir, name);
 	if (temp)
 		temp->users++;
 	pthread_mutex_unlock(&t->lock);
@@ -306,7 +97,7 @@ struct temp *temps_get(struct temps *t, uint64_t ino)
 	if (ino & INO_TEMP ? !temps_any(t) : !temps_any_alias(t))
 		return NULL;
 	pthread_mutex_lock(&t->lock);
-	temp = by_ino(t, ino);
+	temp = temp_by_ino(t, ino);
 	if (temp)
 		temp->users++;
 	pthread_mutex_unlock(&t->lock);
@@ -319,7 +110,7 @@ void temps_put(struct temps *t, struct temp *temp)
 		return;
 	pthread_mutex_lock(&t->lock);
 	temp->users--;
-	free_if_unused(t, temp);
+	temp_free_if_unused(t, temp);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -346,7 +137,7 @@ void temps_stat(struct temps *t, struct temp *temp, struct temp_stat *ret)
 uint64_t temps_top(struct temps *t, uint64_t ino)
 {
 	pthread_mutex_lock(&t->lock);
-	for (const struct temp *temp; (temp = by_ino(t, ino));)
+	for (const struct temp *temp; (temp = temp_by_ino(t, ino));)
 		ino = temp->dir;
 	pthread_mutex_unlock(&t->lock);
 	return ino;
@@ -373,7 +164,7 @@ int temps_write(struct temps *t, struct temp *temp, uint64_t off, bool append, s
 	if (end < off || end > TEMP_BYTES_MAX)
 		rc = -ENOSPC;
 	else if (end > temp->data.len)
-		rc = resize(t, temp, end);
+		rc = temp_resize(t, temp, end);
 	if (!rc && data.n) {
 		memcpy(temp->data.data + off, data.p, data.n);
 		touch(temp);
@@ -388,7 +179,7 @@ int temps_truncate(struct temps *t, struct temp *temp, uint64_t size)
 
 	pthread_mutex_lock(&t->lock);
 	if (size <= TEMP_BYTES_MAX)
-		rc = resize(t, temp, size);
+		rc = temp_resize(t, temp, size);
 	if (!rc)
 		touch(temp);
 	pthread_mutex_unlock(&t->lock);
@@ -416,7 +207,7 @@ int temps_remove(struct temps *t, struct temp *temp)
 	else if (temp->children)
 		rc = -ENOTEMPTY;
 	else
-		remove_from_dir(t, temp);
+		temp_leave(t, temp);
 	pthread_mutex_unlock(&t->lock);
 	return rc;
 }
@@ -424,7 +215,7 @@ int temps_remove(struct temps *t, struct temp *temp)
 /* Is `dir` this one, or somewhere below it? */
 static bool is_below(struct temps *t, uint64_t dir, const struct temp *temp)
 {
-	for (const struct temp *d = by_ino(t, dir); d; d = by_ino(t, d->dir))
+	for (const struct temp *d = temp_by_ino(t, dir); d; d = temp_by_ino(t, d->dir))
 		if (d == temp)
 			return true;
 	return false;
@@ -438,7 +229,7 @@ static int check_move(struct temps *t, const struct temp *temp, uint64_t dir,
 	if (is_below(t, dir, temp))
 		return -EINVAL;
 	if (!taken)
-		return dir == temp->dir ? 0 : check_room(t, dir);
+		return dir == temp->dir ? 0 : temp_check_room(t, dir);
 	if (no_replace)
 		return -EEXIST;
 	if (temp->type == TEMP_DIR)
@@ -456,15 +247,15 @@ int temps_move(struct temps *t, struct temp *temp, uint64_t dir, const char *nam
 	if (!copy)
 		return -ENOMEM;
 	pthread_mutex_lock(&t->lock);
-	taken = by_name(t, dir, name);
+	taken = temp_by_name(t, dir, name);
 	rc = strlen(name) > TEMP_NAME_MAX ? -ENAMETOOLONG
 	     : taken == temp		  ? 0
 					  : check_move(t, temp, dir, taken, no_replace);
 	if (!rc && taken != temp) {
 		if (taken)
-			take_name_away(t, taken);
-		remove_from_dir(t, temp);
-		add_to_dir(t, temp, dir, steal_pointer(&copy));
+			temp_forget(t, taken);
+		temp_leave(t, temp);
+		temp_enter(t, temp, dir, steal_pointer(&copy));
 		temp->ctime = time_now();
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -479,7 +270,7 @@ unsigned temps_drop(struct temps *t, uint64_t dir)
 	if (!temps_any(t))
 		return 0;
 	pthread_mutex_lock(&t->lock);
-	n = drop(t, dir);
+	n = temp_drop(t, dir);
 	pthread_mutex_unlock(&t->lock);
 	return n;
 }
@@ -489,10 +280,10 @@ void temps_sweep(struct temps *t, bool (*gone)(void *arg, uint64_t dir), void *a
 	if (!temps_any(t))
 		return;
 	pthread_mutex_lock(&t->lock);
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; i < TEMP_BUCKETS; i++)
 		for (struct temp *temp = t->by_dir[i]; temp;)
 			if (!(temp->dir & INO_TEMP) && gone(arg, temp->dir)) {
-				drop(t, temp->dir);
+				temp_drop(t, temp->dir);
 				temp = t->by_dir[i];
 			} else {
 				temp = temp->next_in_dir;
@@ -507,7 +298,7 @@ int temps_list(struct temps *t, uint64_t dir, uint64_t after, temp_fn *fn, void 
 	if (!temps_any(t))
 		return 0;
 	pthread_mutex_lock(&t->lock);
-	for (struct temp *temp = t->by_dir[bucket_of(dir)]; temp && !rc; temp = temp->next_in_dir)
+	for (struct temp *temp = t->by_dir[temp_bucket(dir)]; temp && !rc; temp = temp->next_in_dir)
 		if (temp->dir == dir && temp->cookie > after) {
 			const struct temp_stat st = stat_of(temp);
 
