@@ -113,12 +113,13 @@ static void drop_commands(struct probe *p, struct command *list, size_t n)
 	p->pending = 0;
 }
 
+/* -EAGAIN: some have not been answered, or not been sent. */
 static int read_answers(struct probe *p, struct command *list, size_t n)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int one = list[i].task ? read_answer(&list[i]) : 0;
+		int one = list[i].task ? read_answer(&list[i]) : list[i].answered ? 0 : -EAGAIN;
 
 		if (one == -EIO)
 			error_set(p->err, EIO, "%s at %s, as %s: LUN %u does not answer %s",
@@ -129,13 +130,16 @@ static int read_answers(struct probe *p, struct command *list, size_t n)
 	return rc;
 }
 
-/* Runs them all, past the LUN's unit attentions. */
+/*
+ * Runs them all, past the LUN's unit attentions. The first one goes alone: it takes the attention
+ * that a new session finds, and with its answer the target's window opens for all of them.
+ */
 static int run_commands(struct probe *p, struct command *list, size_t n)
 {
 	int rc = -EAGAIN;
 
 	for (int attentions = 0; attentions <= ATTENTIONS_MAX && rc == -EAGAIN; attentions++) {
-		rc = send_commands(p, list, n);
+		rc = send_commands(p, list, attentions ? n : 1);
 		if (!rc)
 			rc = probe_wait(p);
 		if (!rc)
@@ -176,7 +180,6 @@ static int look_past_reservation(struct probe *p, bool *ret_protected)
 int probe_lun(struct probe *p, struct probe_answer *ret)
 {
 	unsigned char capacity[12], mode[4] = {0};
-	/* The first one takes the unit attention that a new session finds. */
 	struct command commands[] = {
 		{.send = send_unit_ready, .name = "TEST UNIT READY"},
 		{.send = send_capacity,
