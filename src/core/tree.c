@@ -140,6 +140,7 @@ static int stat_size(struct view *v, struct ref ref, const struct node *node,
 	return rc;
 }
 
+/* Nothing of it changes when a value in it does: the kernel need not be told at each change. */
 static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 {
 	struct object_head head;
@@ -150,7 +151,7 @@ static int stat_directory(struct view *v, struct ref ref, struct node_stat *ret)
 	*ret = (struct node_stat){
 		.type = NODE_IS_DIR,
 		.inode = head.inode,
-		.ctime = head.updated,
+		.ctime = head.inode.mtime > head.created ? head.inode.mtime : head.created,
 		.is_fleeting = head.kind == KIND_ATTACHMENT || head.kind == KIND_DOCK ||
 			       head.kind == KIND_POOL || head.is_draft,
 	};

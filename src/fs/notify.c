@@ -53,13 +53,13 @@ static bool is_known(struct fs *fs, fuse_ino_t ino)
 	return atomic_load(&fs->known[bit / 64]) & 1ULL << bit % 64;
 }
 
-/* Values that users set change by their own writes, which the kernel has seen. */
+/* Values that users set change by their own writes, which the kernel has seen; so do the
+ * directories' owners and times. */
 static bool is_computed(enum kind kind, uint8_t node)
 {
 	const struct node *row = node_of(kind, node);
 
-	return node == NODE_SELF ||
-	       (row && row->type == NODE_ATTR && !(row->flags & NODE_SETTABLE));
+	return row && row->type == NODE_ATTR && !(row->flags & NODE_SETTABLE);
 }
 
 /* Most changes concern nothing that the kernel holds: then there is nobody to wake. */
@@ -67,7 +67,7 @@ static bool concerns_kernel(struct fs *fs, const struct note *note)
 {
 	if (note->type == NOTE_NODE)
 		return is_known(fs, ino_of(note->ref));
-	for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
+	for (uint8_t node = NODE_SELF + 1; node < kinds[note->kind]->n_nodes; node++)
 		if (is_computed(note->kind, node) &&
 		    is_known(fs, ino_of((struct ref){note->ref.object, node})))
 			return true;
@@ -78,7 +78,7 @@ static void tell(struct fs *fs, const struct note *note)
 {
 	switch (note->type) {
 	case NOTE_ATTRS:
-		for (uint8_t node = NODE_SELF; node < kinds[note->kind]->n_nodes; node++)
+		for (uint8_t node = NODE_SELF + 1; node < kinds[note->kind]->n_nodes; node++)
 			if (is_computed(note->kind, node))
 				forget_attributes(
 					fs, ino_of((struct ref){note->ref.object, node}));
