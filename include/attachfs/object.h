@@ -341,7 +341,8 @@ struct object_head {
 	enum kind kind;
 	uint64_t parent;
 	uint8_t container;
-	bool is_draft; /* by its name */
+	struct text name; /* borrowed as a loaded object's texts are */
+	bool is_draft;	  /* by its name */
 	struct inode_state inode;
 	int64_t created, updated;
 };

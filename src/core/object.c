@@ -292,11 +292,13 @@ int object_decode(uint64_t number, struct text record, union any *ret)
 int object_decode_head(struct text record, struct object_head *ret)
 {
 	struct head_bytes head;
+	const char *name;
 
-	if (!decode_head(&record, &head))
+	if (!decode_head(&record, &head) || !(name = take(&record, head.name_length)))
 		return -EBADMSG;
 	*ret = (struct object_head){
-		.is_draft = head.name_length && record.n && record.p[0] == '.',
+		.name = {name, head.name_length},
+		.is_draft = head.name_length && name[0] == '.',
 		.kind = head.kind,
 		.parent = le64toh(head.parent),
 		.container = head.container,

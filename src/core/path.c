@@ -4,30 +4,38 @@
 
 #include "core.h"
 
+static int add_pair(struct tx *tx, uint64_t number, struct buf *out)
+{
+	union any pair;
+	int rc = object_get(tx, number, &pair);
+
+	return rc ? rc : eligible_name(tx, &pair.eligible, out);
+}
+
 /* Parents first; a purged volume is in no container and so has a bare name. */
 static int add_object_path(struct tx *tx, uint64_t number, unsigned depth, struct buf *out)
 {
+	struct object_head head, parent;
 	const struct node *container;
-	union any object, parent;
 	int rc;
 
 	if (number == ROOT_OBJECT)
 		return 0;
-	rc = object_get(tx, number, &object);
-	if (!rc && object.o.container)
-		rc = object_get(tx, object.o.parent, &parent);
+	rc = object_get_head(tx, number, &head);
+	if (!rc && head.container)
+		rc = object_get_head(tx, head.parent, &parent);
 	if (rc || !depth)
 		return rc;
-	if (object.o.container) {
-		container = node_of(parent.o.kind, object.o.container);
-		rc = add_object_path(tx, object.o.parent, depth - 1, out);
+	if (head.container) {
+		container = node_of(parent.kind, head.container);
+		rc = add_object_path(tx, head.parent, depth - 1, out);
 		if (!rc && container)
 			buf_printf(out, "%s%s/", out->len ? "/" : "", container->name);
 	}
-	if (object.o.kind == KIND_ELIGIBLE)
-		return rc ? rc : eligible_name(tx, &object.eligible, out);
-	buf_str(out, object.o.name);
-	return rc;
+	if (rc || head.kind == KIND_ELIGIBLE)
+		return rc ? rc : add_pair(tx, number, out);
+	buf_text(out, head.name);
+	return 0;
 }
 
 int core_path(struct tx *tx, struct ref ref, struct buf *out)

@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <jansson.h>
-
-#include "attachfs/cleanup.h"
 #include "core.h"
 
 void change_note(struct change *c, const struct note *note)
@@ -111,35 +108,46 @@ int change_settled(struct change *c, uint64_t volume, uint64_t object)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* A text without control characters other than tabs. */
+static void add_string(struct buf *line, struct text t)
+{
+	buf_str(line, "\"");
+	for (size_t i = 0; i < t.n; i++) {
+		if (t.p[i] == '"' || t.p[i] == '\\')
+			buf_str(line, "\\");
+		if (t.p[i] == '\t')
+			buf_str(line, "\\t");
+		else
+			buf_add(line, t.p + i, 1);
+	}
+	buf_str(line, "\"");
+}
+
 /* One line of JSON: when, what, where, who, and what there is to say about it. */
 int change_event(struct change *c, const char *event, struct ref ref, const char *detail)
 {
 	BUF_AUTO(line);
 	BUF_AUTO(path);
-	BUF_AUTO(when);
 	BUF_AUTO(said);
-	_cleanup_free_ char *json = NULL;
-	json_t *object;
 
-	value_time.format(&c->now, &when);
 	if (detail)
 		buf_line(&said, text_of(detail));
 	if (ref.node)
 		core_path(c->tx, ref, &path);
-	if (buf_error(&path) || buf_error(&when) || buf_error(&said))
+	if (buf_error(&path) || buf_error(&said))
 		return -ENOMEM;
-	object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s*}", "time", when.data, "event", event,
-			   "path", path.data ? path.data : "", "uid",
-			   (json_int_t)c->intent->caller.uid, "pid",
-			   (json_int_t)c->intent->caller.pid, "detail", said.data);
-	json = object ? json_dumps(object, JSON_COMPACT) : NULL;
-	json_decref(object);
-	if (!json)
-		return -ENOMEM;
-	buf_str(&line, json);
-	buf_str(&line, "\n");
+	buf_str(&line, "{\"time\":\"");
+	value_time.format(&c->now, &line);
+	buf_printf(&line, "\",\"event\":\"%s\",\"path\":", event);
+	add_string(&line, buf_as_text(&path));
+	buf_printf(&line, ",\"uid\":%u,\"pid\":%d", c->intent->caller.uid,
+		   (int)c->intent->caller.pid);
+	if (said.len) {
+		buf_str(&line, ",\"detail\":");
+		add_string(&line, buf_as_text(&said));
+	}
+	buf_str(&line, "}\n");
 	if (line.len > EVENT_BYTES_MAX)
 		return -EMSGSIZE;
 	return buf_error(&line) ?: tx_event_add(c->tx, buf_as_text(&line));
 }
-
