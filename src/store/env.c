@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attachfs/cleanup.h"
+#include "attachfs/limits.h"
 #include "attachfs/log.h"
 
 /* Raised when a record of an older attachfs could no longer be read by this one. */
@@ -65,12 +66,26 @@ static int check_format(struct store *store, MDB_txn *txn, struct error *err)
 	return 0;
 }
 
+/* LMDB's own limit: not below what was reached before mapSize was lowered, and the reserve. */
+static uint64_t map_bytes(const struct store *store)
+{
+	char path[PATH_MAX + sizeof("/" DATA_FILE)];
+	uint64_t reached;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" DATA_FILE, store->path);
+	if (stat(path, &st))
+		return store->map_size;
+	reached = (uint64_t)st.st_size + RESERVE_BYTES_MAX;
+	return reached > store->map_size ? reached : store->map_size;
+}
+
 static int open_folder(struct store *store, const char *path)
 {
 	int fd, rc = mdb_env_create(&store->env);
 
 	if (!rc)
-		rc = mdb_env_set_mapsize(store->env, store->map_size);
+		rc = mdb_env_set_mapsize(store->env, map_bytes(store));
 	if (!rc)
 		rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
 	if (!rc)

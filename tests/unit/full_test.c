@@ -133,6 +133,40 @@ static void test_full(void **state)
 	assert_true(fill(f, 0) + 16 > n);
 }
 
+static void remove_at_once(struct fixture *f, unsigned n)
+{
+	struct call *calls[AT_ONCE];
+	char path[128];
+
+	for (unsigned i = 0; i < n; i += AT_ONCE) {
+		unsigned end = n - i < AT_ONCE ? n - i : AT_ONCE;
+
+		for (unsigned k = 0; k < end; k++)
+			calls[k] = fixture_begin_rmdir(f, path_of(path, "volumes/fill%u", i + k));
+		for (unsigned k = 0; k < end; k++)
+			assert_int_equal(fixture_wait(calls[k], PATIENCE_MS), 0);
+	}
+	fixture_await_settled(f);
+}
+
+/* mapSize was lowered to less than the state has: it is full, and can be emptied all the same. */
+static void test_lowered(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n;
+
+	fixture_stop(f);
+	f->map_size = 24 << 20;
+	fixture_start(f, true);
+	n = fill(f, 0);
+	fixture_stop(f);
+	f->map_size = 16 << 20;
+	fixture_start(f, true);
+	assert_int_equal(fixture_mkdir(f, "volumes/more"), -ENOSPC);
+	remove_at_once(f, n);
+	assert_int_equal(fixture_mkdir(f, "volumes/more"), 0);
+}
+
 /* Batches of changes that free room, and of others between them. */
 static void test_all_at_once(void **state)
 {
@@ -185,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FULL(test_full),
+		FULL(test_lowered),
 		FULL(test_all_at_once),
 		FULL(test_events),
 	};
