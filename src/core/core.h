@@ -88,6 +88,8 @@ void change_note(struct change *c, const struct note *note);
 void change_note_attrs(struct change *c, enum kind kind, uint64_t number);
 /* Values of other objects that are computed from this one. */
 int change_note_dependents(struct change *c, const union any *object);
+/* The owner has changed: attachments tell of their volume's. */
+int change_note_owner(struct change *c, const union any *object);
 /* The request is answered when `object` has settled in `generation`. */
 void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms);
 /* Marks the object as work for the worker of `dock`, or as settled. */

@@ -167,5 +167,6 @@ int set_inode(struct change *c, struct ref ref, unsigned fields, const struct in
 		target = &a->inode;
 	}
 	inode_take(target, fields, inode);
-	return change_store(c, &object);
+	rc = change_store(c, &object);
+	return rc || !(fields & (INODE_UID | INODE_GID)) ? rc : change_note_owner(c, &object);
 }

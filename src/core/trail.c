@@ -61,6 +61,21 @@ int change_note_dependents(struct change *c, const union any *object)
 	return 0;
 }
 
+static int note_one(void *arg, uint64_t number, struct text name)
+{
+	(void)name;
+	change_note_attrs(arg, KIND_ATTACHMENT, number);
+	return 0;
+}
+
+int change_note_owner(struct change *c, const union any *object)
+{
+	if (object->o.kind != KIND_VOLUME)
+		return 0;
+	return object_children(c->tx, (struct ref){object->o.number, VOLUME_ATTACHMENTS}, 0,
+			       note_one, c);
+}
+
 void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms)
 {
 	c->intent->wait_object = object;

@@ -66,6 +66,20 @@ static void test_inode(void **state)
 	assert_true(fixture_noted_attrs(f, number(f, "volumes/v")));
 }
 
+/* info.json of an attachment tells of its volume's owner. */
+static void test_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct inode_state other = {.mode = 0700, .uid = 12, .gid = 34};
+
+	assert_int_equal(fixture_mkdir(f, H), 0);
+	fixture_forget_notes(f);
+	assert_int_equal(fixture_inode(f, "volumes/v", INODE_MODE, &other), 0);
+	assert_false(fixture_noted_attrs(f, number(f, H)));
+	assert_int_equal(fixture_inode(f, "volumes/v", INODE_UID, &other), 0);
+	assert_true(fixture_noted_attrs(f, number(f, H)));
+}
+
 static void test_provision(void **state)
 {
 	struct fixture *f = *state;
@@ -244,6 +258,7 @@ int main(void)
 		NOTES(test_set),
 		NOTES(test_refusal),
 		NOTES(test_inode),
+		NOTES(test_owner),
 		NOTES(test_provision),
 		NOTES(test_reserve),
 		NOTES(test_attach),
