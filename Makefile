@@ -29,7 +29,7 @@ DEBS	 := gcc make pkg-config libc6-dev fuse3 libfuse3-dev libyaml-dev liblmdb-de
 	    libiscsi-dev libjansson-dev uuid-dev tgt
 DEBS_TEST := libcmocka-dev bats jq attr lmdb-utils man-db python3 procps iproute2 tree \
 	    util-linux e2fsprogs clang libclang-rt-14-dev cppcheck
-DEBS_TOOLS := ansible-core augeas-lenses augeas-tools busybox cfengine3 cpio crudini ed gawk \
+DEBS_TOOLS := ansible ansible-core augeas-lenses augeas-tools busybox cfengine3 cpio crudini ed gawk \
 	    git jq moreutils nano perl puppet-agent python3 rsync ruby stress-ng systemd unzip \
 	    vim zip
 

@@ -27,7 +27,7 @@ playbook() { # MODULE ARGUMENTS
 		  gather_facts: false
 		  tasks:
 		  - name: write
-		    ansible.builtin.$1: $2
+		    $1: $2
 		    loop: "{{ lookup('file', lookup('env', 'list')).splitlines() | map('split', '\\t') }}"
 		    vars: {file: "{{ item.0 }}", value: "{{ item.1 }}"}
 	END
@@ -38,9 +38,10 @@ plays() { # PLAYBOOK
 	LC_ALL=C.UTF-8 HOME=$dir timeout 300 ansible-playbook "$1"
 }
 
-# MODULE ARGUMENTS [OPTION…]
+# MODULE ARGUMENTS [OPTION…]: of ansible.builtin, or by its full name
 module() {
-	module=$1 arguments=$2
+	case $1 in *.*) module=$1 ;; *) module=ansible.builtin.$1 ;; esac
+	arguments=$2
 	export module arguments
 	shift 2
 	writes --batch --changed 'changed=[1-9]' "$@" \
@@ -72,6 +73,22 @@ module() {
 @test "ansible: replace" {
 	module replace '{path: "{{ file }}", replace: "{{ value }}", regexp: "^.+$"}' \
 		--files "$files" --edits
+}
+
+@test "ansible: ini_file" {
+	module community.general.ini_file '{path: "{{ file }}", section: null, option: option,
+		value: "{{ value | replace(\"option = \", \"\") }}"}' \
+		--form 'option = VALUE' --files description,owner
+}
+
+@test "ansible: ini_file with a section has two lines: refused, and said so" {
+	new_volume sections mem:ram 16M
+	put before "$mnt/volumes/sections/description"
+	names=$(ls -A "$mnt/volumes/sections")
+	LC_ALL=C.UTF-8 HOME=$dir refused EINVAL timeout 300 ansible localhost -m community.general.ini_file \
+		-a "path=$mnt/volumes/sections/description section=s option=o value=v"
+	value_is before "$mnt/volumes/sections/description"
+	[ "$(ls -A "$mnt/volumes/sections")" = "$names" ]
 }
 
 @test "ansible: blockinfile has three lines at least: refused, and said so" {

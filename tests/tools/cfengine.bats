@@ -64,6 +64,24 @@ export -f policy
 			copy_backup => \"false\"; }' >x.cf; $agent"
 }
 
+@test "cfengine: a tree copied in" {
+	copies --silent --changed 'info: ' 'cat >x.cf <<-END
+		bundle agent main
+		{
+		files:
+			"$dst/." copy_from => tree("$src"), depth_search => all;
+		}
+		body copy_from tree(from)
+		{
+			source => "\$(from)";
+			compare => "digest";
+			copy_backup => "false";
+		}
+		body depth_search all { depth => "inf"; }
+	END
+	'"$agent"
+}
+
 @test "cfengine: examples/cfengine" {
 	local agent='ATTACHFS_MOUNT=$dst cf-agent -KIf "$examples/cfengine/attachfs.cf"'
 	declares --changed 'info: ' --detach "$agent -D attachfs_detach" "$agent"

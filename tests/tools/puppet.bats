@@ -51,6 +51,12 @@ export -f files
 		source => \"$src\", source_permissions => ignore, backup => false }" >x.pp; '"$apply x.pp"
 }
 
+# Puppet takes what it has tried to remove for removed.
+@test "puppet: a tree removed" {
+	removes --twice --silent "${codes[@]}" 'echo "file { \"$d\": ensure => absent, recurse => true,
+		force => true, backup => false }" >x.pp; '"$apply x.pp"
+}
+
 @test "puppet: examples/puppet" {
 	local modules='FACTER_attachfs_mount=$dst '"$apply"' --modulepath="$examples/puppet/modules"'
 	declares "${codes[@]}" \

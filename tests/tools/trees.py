@@ -232,6 +232,7 @@ class Removes:
         self.removed(VOLUME)
         self.removed("hosts/web1")
         if self.options.twice:
+            self.removed_already(VOLUME)
             self.removed_already("hosts/web1")
         self.removed("hosts/web2")
         self.removed("profiles/shared")

@@ -32,6 +32,9 @@ def places(o):
         Place("key", "volumes/%s/metadata/owner" % o, "alice", "bob", None),
         Place("key", "volumes/%s/attachments/%s/metadata/note" % (o, o), "one", "two", None),
         Place("new", "volumes/%s/metadata/fresh" % o, "carol", "dave", None),
+        Place("line", "profiles/%s/description" % o, "a text", "another, longer text", None),
+        Place("key", "profiles/%s/extra_specs/advanced.diskType" % o, "SSD", "HDD", None),
+        Place("new", "profiles/%s/extra_specs/advanced.new" % o, "carol", "dave", None),
     ]
 
 
@@ -50,11 +53,12 @@ def as_another(make, *arguments):
 
 
 def make_objects(mount, o):
-    """A volume with a host's attachment, and another host, all of the test's own."""
+    """A volume with a host's attachment, another host, a profile, all of the test's own."""
     volume = mount + "/volumes/" + o
     for name in (o, o + ".idle"):
         os.mkdir(mount + "/hosts/" + name)
     put("%s/hosts/%s/initiator" % (mount, o), "iqn.2026-11.test:" + o)
+    os.mkdir("%s/profiles/%s" % (mount, o))
     os.mkdir(volume)
     put(volume + "/multiattach", "true")
     put(volume + "/size", "16M")
