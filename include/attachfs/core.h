@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "attachfs/conf.h"
-#include "attachfs/object.h"
+#include "attachfs/node.h"
 #include "attachfs/store.h"
 
 struct core;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "attachfs/cleanup.h"
-#include "attachfs/object.h"
+#include "attachfs/node.h"
 
 #define PATH_BYTES 256
 #define LINE_BYTES 66
