@@ -72,6 +72,7 @@ void fixture_default_dock(struct fixture *f);
 void fixture_start(struct fixture *f, bool with_worker);
 /* The same, but leaves the refusal to the caller. */
 int fixture_start_worker(struct fixture *f, struct error *err);
+/* Ends the delays that fixture_faults() has set, and leaves the failures. */
 void fixture_stop_worker(struct fixture *f);
 /* The state folder that another process has left; takes over its files. */
 void fixture_adopt(struct fixture *f, const char *dir);

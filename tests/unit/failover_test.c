@@ -334,13 +334,13 @@ static void test_it_goes_on_after_a_restart(void **state)
 	fixture_faults(f, "fence fail EIO\n");
 	assert_int_equal(fixture_rename(f, H, I), -EIO);
 	fixture_stop(f);
-	fixture_faults(f, "fence fail EIO\n");
 	fixture_start(f, true);
 	fixture_expect(f, H "/status", "fencing\n");
 	assert_false(fixture_exists(f, I));
 	fixture_faults(f, "probe fail EAGAIN\n");
 	fixture_await_gone(f, H);
 	fixture_stop(f);
+	fixture_faults(f, "");
 	fixture_start(f, true);
 	fixture_await(f, I "/status", "attached\n");
 	fixture_expect(f, I "/mode", "ro\n");

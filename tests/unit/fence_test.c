@@ -320,7 +320,6 @@ static void test_it_goes_on_after_a_restart(void **state)
 	fixture_faults(f, "fence fail EIO\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1"), -EIO);
 	fixture_stop(f);
-	fixture_faults(f, "fence fail EIO\n");
 	fixture_start(f, true);
 	fixture_expect(f, H "/status", "fencing\n");
 	fixture_expect(f, H "/fenced", "0\n");
