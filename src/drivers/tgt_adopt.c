@@ -162,13 +162,18 @@ static int put_slots(struct tgt_target *t, struct text body)
 	return 0;
 }
 
-/* A host is a name that is bound, or a note, or both: what was cut short is found again. */
+/* A host is a name that is bound, or an account, or a note: what was cut short is found again. */
 static int put_hosts(struct backend *b, struct tgt_target *t, struct text body)
 {
 	struct text rest = last_section(body, "ACL information:"), line;
 	char name[TGT_NOTE_SIZE];
 	int rc = 0;
 
+	for (size_t i = 0; i < t->n_slots && !rc; i++) {
+		const char *at = strchr(t->slot[i], '@');
+
+		rc = at ? tgt_host_add(b, t, at + 1, t->slot[i]) : 0;
+	}
 	while (!rc && next_line(&rest, &line)) {
 		char *user, *initiator;
 

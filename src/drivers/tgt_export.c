@@ -102,17 +102,14 @@ static int prove_gone(struct tgt_call *call, struct tgt_target *t,
 	return rc ? rc : tgt_login_refused(call, t->id, e);
 }
 
-/* The note last: until then a call that is cut short is found to be unfinished. */
+/* Until the last step of it a call that is cut short is found to be unfinished. */
 static int drop_account(struct tgt_call *call, struct tgt_target *t, const char *user,
 			const char *initiator)
 {
-	int rc = 0;
-
 	if (!*user)
 		return 0;
-	if (call->b->conf.chap)
-		rc = tgt_account_expel(call, t, user);
-	return rc ? rc : tgt_unnote(call, t, user, initiator);
+	return call->b->conf.chap ? tgt_account_expel(call, t, user)
+				  : tgt_unnote(call, t, user, initiator);
 }
 
 /* The name first, so that no new login begins; then the secret; then the sessions there are. */
@@ -206,7 +203,7 @@ static int prepare(struct tgt_call *call, struct tgt_target *t,
 	rc = tgt_lun_begin(call, t, volume, &lun);
 	if (rc)
 		return rc;
-	if (*e->chap_user && !known)
+	if (*e->chap_user && !known && !call->b->conf.chap)
 		tgt_note_begin(call, t, e->chap_user, e->initiator, &note);
 	if (call->b->conf.chap)
 		rc = tgt_account_admit(call, t, e->chap_user);

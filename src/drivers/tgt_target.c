@@ -145,9 +145,10 @@ int tgt_unbind(struct tgt_call *call, struct tgt_target *t, const char *initiato
 
 /*
  * tgtd binds accounts to targets, not to initiators, and attachfs may be started anew while a
- * target lives. So whose account it is, is written down where it shares the target's life: as
- * one more name in its list of initiators, "account=USER=INITIATOR". A session under such a
- * name is nobody's, and ends with the next detach.
+ * target lives. The name of an account says whose it is (driver.h). Without CHAP there is none,
+ * and it is written down where it shares the target's life: as one more name in its list of
+ * initiators, "account=USER=INITIATOR". A session under such a name is nobody's, and ends with
+ * the next detach.
  */
 #define NOTE "account="
 

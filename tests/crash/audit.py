@@ -157,7 +157,6 @@ def wanted_targets(lab, volumes):
                 "users": set(), "initiators": set(), "notes": set()})
             t["users"].add(a.user)
             t["initiators"].add(a.initiator)
-            t["notes"].add("account=%s=%s" % (a.user, a.initiator))
     return wanted
 
 

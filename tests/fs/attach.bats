@@ -83,7 +83,7 @@ one_host() {
 	diff "$BATS_TEST_TMPDIR/tree" "$BATS_TEST_TMPDIR/lmdb"
 	fails grep unsettled "$BATS_TEST_TMPDIR/dump"
 	# as many accounts as hosts, but for the guards that nobody knows
-	[ "$(tgt_show | awk '/^Target/ {mine = /'"$id"'/} mine' | grep -c -- '-.*-.*-.*\.[0-9]*$')" = 8 ]
+	[ "$(tgt_show | awk '/^Target/ {mine = /'"$id"'/} mine' | grep -c @)" = 8 ]
 	for number in {0..14..2}; do
 		creds "$v" "p$number"
 		host login
