@@ -37,7 +37,7 @@ struct tx {
 	struct store *store;
 	void *txn; /* MDB_txn */
 	bool write;
-	/* The reader's own: what it has looked at last, as nothing changes meanwhile. */
+	/* The user's own: what it has looked at last. A tx_put() or tx_delete() forgets it. */
 	uint64_t last_number;
 	struct text last_record;
 };

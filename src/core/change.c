@@ -44,9 +44,8 @@ static struct text number_key(uint8_t room[8], uint64_t number)
 
 int change_load(struct change *c, uint64_t number, enum kind kind, union any *ret)
 {
-	uint8_t room[8];
 	struct text record = TEXT_NONE, copy;
-	int rc = tx_get(c->tx, TABLE_OBJECTS, number_key(room, number), &record);
+	int rc = object_record(c->tx, number, &record);
 
 	if (rc)
 		return rc;

@@ -156,6 +156,9 @@ void inode_default(const struct node *node, const struct object *o, struct inode
 /* The value as core_read() shows it, of an object that need not be in the records yet. */
 int node_show(struct view *v, const union any *object, uint8_t node, struct buf *out);
 
+/* find.c: the bytes of a record, which the transaction remembers until it writes; -ENOENT */
+int object_record(struct tx *tx, uint64_t number, struct text *ret);
+
 /* object.c, value.c */
 void *value_field(const struct node *node, union any *object);
 /* `text` in lower case, for names that compare so. */

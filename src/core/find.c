@@ -5,12 +5,12 @@
 #include "core.h"
 
 /* One request asks for the same record several times in a row. */
-static int get_record(struct tx *tx, uint64_t number, struct text *ret)
+int object_record(struct tx *tx, uint64_t number, struct text *ret)
 {
 	uint8_t key[8];
 	int rc = 0;
 
-	if (!tx->last_record.p || tx->last_number != number || tx->write) {
+	if (!tx->last_record.p || tx->last_number != number) {
 		key_u64(key, number);
 		tx->last_record = TEXT_NONE;
 		rc = tx_get(tx, TABLE_OBJECTS, (struct text){(char *)key, sizeof(key)},
@@ -29,7 +29,7 @@ int object_get(struct tx *tx, uint64_t number, union any *ret)
 
 	if (number & PAIR_OBJECT)
 		return eligible_get(tx, number, ret);
-	rc = get_record(tx, number, &record);
+	rc = object_record(tx, number, &record);
 	if (rc)
 		return rc;
 	return object_decode(number, record, ret) ? -EIO : 0;
@@ -49,7 +49,7 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
 
 	if (number & PAIR_OBJECT)
 		return eligible_get_head(tx, number, ret);
-	rc = get_record(tx, number, &record);
+	rc = object_record(tx, number, &record);
 	if (rc)
 		return rc;
 	return object_decode_head(record, ret) ? -EIO : 0;

@@ -74,6 +74,7 @@ int tx_put(struct tx *tx, enum store_table table, struct text key, struct text v
 {
 	MDB_val k = to_val(key), v = to_val(value);
 
+	tx->last_record = TEXT_NONE;
 	return store_errno(mdb_put(tx->txn, tx->store->table[table], &k, &v, 0));
 }
 
@@ -81,6 +82,7 @@ int tx_delete(struct tx *tx, enum store_table table, struct text key)
 {
 	MDB_val k = to_val(key);
 
+	tx->last_record = TEXT_NONE;
 	return store_errno(mdb_del(tx->txn, tx->store->table[table], &k, NULL));
 }
 
