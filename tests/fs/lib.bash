@@ -267,6 +267,28 @@ n_events() {
 	wc -l <"$mnt/events"
 }
 
+n_of() { # EVENT
+	grep -c "\"event\":\"$1\"" "$mnt/events" || true
+}
+
+happened() { # EVENT TIMES
+	[ "$(n_of "$1")" -gt "$2" ]
+}
+
+# reload EVENT: until it has happened
+reload() {
+	local n
+	n=$(n_of "$1")
+	kill -HUP "$(fs_pid)"
+	within 15 happened "$1" "$n"
+}
+
+# impatient: from here on whoever waits for a backend waits a second
+impatient() {
+	sed -i 's/^\(attach\|detach\)Timeout: .*/\1Timeout: 1/' "$dir/attachfs.yaml"
+	reload config_loaded
+}
+
 # --- objects ----------------------------------------------------------------------------------
 
 new_host() { # NAME…

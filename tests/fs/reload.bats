@@ -35,22 +35,6 @@ teardown() {
 	within 15 is_served
 }
 
-n_of() { # EVENT
-	grep -c "\"event\":\"$1\"" "$mnt/events" || true
-}
-
-happened() { # EVENT TIMES
-	[ "$(n_of "$1")" -gt "$2" ]
-}
-
-# reload EVENT: until it has happened
-reload() {
-	local n
-	n=$(n_of "$1")
-	kill -HUP "$(fs_pid)"
-	within 15 happened "$1" "$n"
-}
-
 @test "a new dock and a new pool appear, and volumes go there" {
 	cat >"$dir/docks.d/more.yaml" <<-END
 		driver: memory

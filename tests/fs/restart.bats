@@ -4,7 +4,7 @@
 load lib
 
 setup() {
-	fs_new 1 1
+	fs_new
 	fs_start
 	new_host h1 h2 h3
 	vol=$mnt/volumes/vol
@@ -111,6 +111,7 @@ n_accounts() {
 
 @test "killed in the midst of an attach: it is completed at start" {
 	new_volume vol mem:ram 1G true
+	impatient
 	faults <<<"export delay 60000"
 	mkdir "$a/h1"
 	refused ETIMEDOUT put ro "$a/h1/mode"
@@ -125,6 +126,7 @@ n_accounts() {
 @test "killed in the midst of a detach: it is completed at start" {
 	new_volume vol mem:ram 1G
 	attach vol h1 rw
+	impatient
 	faults <<<"unexport delay 60000"
 	refused ETIMEDOUT rmdir "$a/h1"
 	fs_kill
@@ -143,6 +145,7 @@ n_accounts() {
 	creds vol h1
 	attach vol h2 rw
 	mkdir "$a/h3"
+	impatient
 	kill -STOP "$(tgtd_pid)"
 	refused ETIMEDOUT put rw "$a/h3/mode"
 	refused ETIMEDOUT rmdir "$a/h1"
@@ -165,6 +168,7 @@ n_accounts() {
 	new_volume vol ssd:fast 16M true
 	attach vol h1 rw
 	mkdir "$a/h2"
+	impatient
 	kill -STOP "$(tgtd_pid)"
 	refused ETIMEDOUT put ro "$a/h2/mode"
 	quick ls -lR "$mnt/volumes"
