@@ -174,7 +174,7 @@ foreign() { # OPTIONS… with a table on standard input
 		/^DATA=END/ {data = 0}
 		!data {print}
 		data && ++n % 2 {key = $0}
-		data && n == 42 {print key; print " 0200" substr($0, 6)}
+		data && n == 42 {print key; print " ffff" substr($0, 6)}
 		/^HEADER=END/ {data = 1}' >"$BATS_TEST_TMPDIR/newer"
 	[ "$(grep -c '^ ' "$BATS_TEST_TMPDIR/newer")" = 2 ]
 	mdb_load -s objects "$dir/state" <"$BATS_TEST_TMPDIR/newer"
