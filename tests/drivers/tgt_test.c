@@ -90,9 +90,10 @@ static void show_all(struct bed *bed, struct buf *reply)
 	bed_ok(bed, tgt_mgmt_call(&link, &show, reply, &bed->err));
 }
 
-static void account_request(struct bed *bed, enum tgt_op op, int tid, const char *params)
+static void by_hand(struct bed *bed, enum tgt_mode mode, enum tgt_op op, int tid,
+		    const char *params)
 {
-	struct tgt_request request = {.mode = TGT_ACCOUNT, .op = op, .tid = tid, .params = params};
+	struct tgt_request request = {.mode = mode, .op = op, .tid = tid, .params = params};
 	struct tgt_link link = {.deadline = monotonic_ms() + 5000};
 
 	snprintf(link.socket, sizeof(link.socket), "%s/tgt.bed/s.1", bed->state);
@@ -153,7 +154,7 @@ static void a_hole_is_healed(void **state)
 	b = attach(bed, &v, 1, ACCESS_RW);
 	show_all(bed, &reply);
 	snprintf(account, sizeof(account), "user=%s", a.e.chap_user);
-	account_request(bed, TGT_UNBIND, tid_in(&reply), account);
+	by_hand(bed, TGT_ACCOUNT, TGT_UNBIND, tid_in(&reply), account);
 	bed_reopen(bed);
 	show_all(bed, &reply);
 	login = bed_login(&b.e, &b.c);
@@ -183,10 +184,16 @@ static void a_wrong_secret_is_refused(void **state)
 	assert_int_not_equal(login_once(&login), 0);
 }
 
-/* A login that has passed the name and the secret when the host is detached. */
-static void a_login_under_way_is_ended(void **state)
+static void fence(struct bed *bed, const struct backend_volume *v, struct attached *a)
 {
-	struct bed *bed = *state;
+	bed_ok(bed, bed->driver->fence(bed->backend, v, &a->e, &bed->err));
+}
+
+typedef void way_out(struct bed *bed, const struct backend_volume *v, struct attached *a);
+
+/* A login that has passed the name and the secret when the host is put out. */
+static void end_logins_under_way(struct bed *bed, way_out *put_out)
+{
 	struct backend_volume v = bed_volume(4);
 
 	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
@@ -200,12 +207,42 @@ static void a_login_under_way_is_ended(void **state)
 
 		assert_int_equal(host_writer_start(&other_login, 5, 100, &w), 0);
 		assert_int_equal(host_open_until(&login, stage, &h), 0);
-		detach(bed, &v, &a);
+		put_out(bed, &v, &a);
 		assert_int_not_equal(host_finish(h), 0);
 		host_drop(h);
 		assert_int_equal(host_writer_stop(w), 0);
 		detach(bed, &v, &other);
 	}
+}
+
+static void a_login_under_way_is_ended(void **state)
+{
+	end_logins_under_way(*state, detach);
+}
+
+static void a_fence_ends_a_login_under_way(void **state)
+{
+	end_logins_under_way(*state, fence);
+}
+
+/* Somebody has let everybody in: the name is gone from the target, and the host is not out. */
+static void a_fence_needs_a_refusal(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(11);
+	struct attached a;
+	BUF_AUTO(reply);
+
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	a = attach(bed, &v, 0, ACCESS_RW);
+	attach(bed, &v, 1, ACCESS_RW);
+	show_all(bed, &reply);
+	by_hand(bed, TGT_TARGET, TGT_BIND, tid_in(&reply), "initiator-address=ALL");
+	for (int i = 0; i < 2; i++)
+		assert_int_not_equal(
+			bed->driver->fence(bed->backend, &v, &a.e, &bed->err), 0);
+	by_hand(bed, TGT_TARGET, TGT_UNBIND, tid_in(&reply), "initiator-address=ALL");
+	fence(bed, &v, &a);
 }
 
 /* The same when the target goes with its last host, and another takes its place. */
@@ -367,7 +404,9 @@ int main(void)
 		TEST(a_hole_is_healed),
 		TEST(a_wrong_secret_is_refused),
 		TEST(a_login_under_way_is_ended),
+		TEST(a_fence_ends_a_login_under_way),
 		TEST(a_login_under_way_finds_no_other_target),
+		cmocka_unit_test_setup_teardown(a_fence_needs_a_refusal, setup_without_chap, teardown),
 		cmocka_unit_test_setup_teardown(without_chap_the_name_decides,
 						setup_without_chap, teardown),
 		TEST(targets_go_to_a_second_daemon),

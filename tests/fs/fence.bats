@@ -25,6 +25,7 @@ setup() {
 
 teardown() {
 	local d
+	thaw
 	for d in "$a"/*/; do
 		[ ! -d "$d" ] || within 10 rmdir "$d"
 	done
@@ -97,6 +98,41 @@ ended() {
 	no_login
 	creds "$v" h2
 	host login
+}
+
+# freeze: tgtd's disks hang, until thaw
+freeze() {
+	mkfifo "$BATS_TEST_TMPDIR/thaw"
+	$python "$helpers/freeze.py" "$(tgtd_pid)" <>"$BATS_TEST_TMPDIR/thaw" \
+		>"$BATS_TEST_TMPDIR/frozen" 2>&1 3>&- 4>&- &
+	echo $! >"$BATS_TEST_TMPDIR/freezer"
+	within 30 grep frozen "$BATS_TEST_TMPDIR/frozen" || { cat "$BATS_TEST_TMPDIR/frozen"; return 1; }
+}
+
+thaw() {
+	[ -e "$BATS_TEST_TMPDIR/freezer" ] || return 0
+	kill "$(cat "$BATS_TEST_TMPDIR/freezer")"
+	wait "$(cat "$BATS_TEST_TMPDIR/freezer")" || true
+	rm "$BATS_TEST_TMPDIR/freezer"
+}
+
+@test "a write that tgtd has begun is waited for: until it is done nothing is fenced" {
+	local before
+	attach "$v" h1 rw
+	attach "$v" h2 rw
+	creds "$v" h1
+	hold "$out" --interval 1 1
+	freeze
+	refused ETIMEDOUT put 1 "$a/h1/fenced"
+	value_is fencing "$a/h1/status"
+	value_is 0 "$a/h1/fenced"
+	thaw
+	put 1 "$a/h1/fenced"
+	before=$(block 1)
+	value_is 1 "$a/h1/fenced"
+	no_login
+	ended "$out"
+	[ "$(block 1)" = "$before" ]
 }
 
 @test "attachfs is killed while it fences: the next one goes on" {
