@@ -113,7 +113,8 @@ def plant(victim):
     victim.tgtadm(*target, "5000003", "-T", "%s:%s.rw" % (PREFIX, volume))
     victim.tgtadm(*bind, "5000003", "-Q", "iqn.2026-11.test:h1")
     victim.tgtadm(*bind, ours["ro"], "-Q", "iqn.2026-11.test:intruder")
-    victim.tgtadm("--op", "new", "--mode", "account", "--user", "%s.1" % uuid.uuid4(),
+    victim.tgtadm("--op", "new", "--mode", "account", "--user",
+                  "%.18s.1@iqn.2026-11.test:ghost" % uuid.uuid4(),
                   "--password", "nobodys")
     victim.start()
 
