@@ -116,28 +116,33 @@ static int add_dots(struct listing *l, fuse_ino_t ino, fuse_ino_t parent, off_t 
 	return off < 2 ? add(l, "..", &entry, 2) : 0;
 }
 
+/* The size of info.json takes as long as all others together, and few who list ask for it: without
+ * an inode number the kernel looks it up when somebody does. */
+static bool is_costly(const struct node *row)
+{
+	return row && row->flags & NODE_FOLLOWS && row->render;
+}
+
 /* The type alone is enough without `plus`: rows know theirs, objects are directories. */
 static int add_entry(void *arg, const char *name, struct ref ref, uint64_t cookie)
 {
 	struct listing *l = arg;
-	struct fuse_entry_param entry = {.attr = {.st_ino = ino_of(ref)}};
-	const struct node *node = NULL;
+	struct fuse_entry_param entry = {.attr = {.st_ino = ino_of(ref), .st_mode = S_IFDIR}};
+	const struct node *row = NULL;
 	int rc = 0;
 
 	if (is_too_new(l, cookie))
 		return 1;
 	if (is_unseen(l->fs, &l->view, ref, l->pid))
 		return 0;
-	if (l->plus) {
+	if (ref.node != NODE_SELF)
+		rc = core_node(&l->view, ref, &row);
+	if (!rc && l->plus && !is_costly(row))
 		rc = fill_entry(l->fs, &l->view, ref, &entry);
-	} else if (ref.node == NODE_SELF) {
-		entry.attr.st_mode = S_IFDIR;
-	} else {
-		rc = core_node(&l->view, ref, &node);
-		entry.attr.st_mode = !node || node->type == NODE_ATTR ? S_IFREG
-				     : node->type == NODE_LINK	      ? S_IFLNK
-								      : S_IFDIR;
-	}
+	else if (ref.node != NODE_SELF && (!row || row->type == NODE_ATTR))
+		entry.attr.st_mode = S_IFREG;
+	else if (row && row->type == NODE_LINK)
+		entry.attr.st_mode = S_IFLNK;
 	if (rc == -ENOENT)
 		return 0;
 	return rc ? rc : add(l, name, &entry, offset_of(l, cookie));
