@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "attachfs/buf.h"
-#include "attachfs/object.h"
+#include "attachfs/node.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
