@@ -281,6 +281,34 @@ int fixture_setup_worker(void **state)
 	return setup(state, true);
 }
 
+static int setup_volume(void **state, unsigned attach_ms, unsigned detach_ms)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	*state = f;
+	fixture_init(f);
+	f->attach_timeout_ms = attach_ms;
+	f->detach_timeout_ms = detach_ms;
+	fixture_default_dock(f);
+	fixture_start(f, true);
+	fixture_host(f, "h");
+	fixture_host(f, "i");
+	fixture_host(f, "k");
+	fixture_volume(f, "v", true, "many", "1G\n");
+	return 0;
+}
+
+int fixture_setup_patient(void **state)
+{
+	return setup_volume(state, 0, 0);
+}
+
+int fixture_setup_impatient(void **state)
+{
+	return setup_volume(state, 1000, 300);
+}
+
 int fixture_teardown(void **state)
 {
 	fixture_free(*state);
@@ -903,4 +931,14 @@ bool fixture_noted_attrs(struct fixture *f, uint64_t object)
 bool fixture_noted_node(struct fixture *f, struct ref ref)
 {
 	return has_note(f, &(struct note){.type = NOTE_NODE, .ref = ref});
+}
+
+void fixture_attach(struct fixture *f, const char *dir, const char *mode)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/mode", dir);
+	if (!fixture_exists(f, dir))
+		assert_int_equal(fixture_mkdir(f, dir), 0);
+	assert_int_equal(fixture_write(f, path, mode), 0);
 }

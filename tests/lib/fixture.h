@@ -85,6 +85,10 @@ void fixture_free(struct fixture *f);
 int fixture_setup(void **state);
 int fixture_setup_worker(void **state);
 int fixture_teardown(void **state);
+/* cmocka: with a worker, hosts h, i and k, and a multi-attach volume v of 1 GiB; waits as long as by
+ * default, or so short that a test sees them end (but not that volume's making, on a busy machine). */
+int fixture_setup_patient(void **state);
+int fixture_setup_impatient(void **state);
 
 /* ---- requests; -errno as the caller of the file system would get it ---- */
 
@@ -110,6 +114,8 @@ int fixture_inode(struct fixture *f, const char *path, unsigned fields,
 /* Makes a volume of this size: mkdir, multiattach if wished, pool if not NULL, size. */
 void fixture_volume(struct fixture *f, const char *name, bool multiattach, const char *pool,
 		    const char *size);
+/* Makes the attachment if it is not there, and writes its mode. */
+void fixture_attach(struct fixture *f, const char *dir, const char *mode);
 /* hosts/NAME with an initiator of its own, iqn.2026-11.test:NAME. */
 void fixture_host(struct fixture *f, const char *name);
 

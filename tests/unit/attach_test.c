@@ -9,44 +9,6 @@
 #define I	"volumes/v/attachments/i"
 #define IQN(host) "iqn.2026-11.test:" host
 
-static int setup_with(void **state, unsigned attach_ms, unsigned detach_ms)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	fixture_init(f);
-	f->attach_timeout_ms = attach_ms;
-	f->detach_timeout_ms = detach_ms;
-	fixture_default_dock(f);
-	fixture_start(f, true);
-	fixture_host(f, "h");
-	fixture_host(f, "i");
-	fixture_volume(f, "v", true, "many", "1G\n");
-	return 0;
-}
-
-static int setup_patient(void **state)
-{
-	return setup_with(state, 0, 0);
-}
-
-/* Long enough for the volume of setup_with(), on a busy machine too. */
-static int setup_impatient(void **state)
-{
-	return setup_with(state, 1000, 300);
-}
-
-static void attach(struct fixture *f, const char *dir, const char *mode)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/mode", dir);
-	if (!fixture_exists(f, dir))
-		assert_int_equal(fixture_mkdir(f, dir), 0);
-	assert_int_equal(fixture_write(f, path, mode), 0);
-}
-
 /* ---- what works ---- */
 
 static void test_attach_and_detach(void **state)
@@ -54,8 +16,8 @@ static void test_attach_and_detach(void **state)
 	struct fixture *f = *state;
 	const char *secret;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "ro\n");
 	assert_string_equal(fixture_exports(f), "ro " IQN("i") "\nrw " IQN("h") "\n");
 	fixture_expect(f, H "/status", "attached\n");
 	fixture_expect(f, H "/effective_mode", "rw\n");
@@ -82,12 +44,12 @@ static void test_secret_is_never_used_twice(void **state)
 	struct fixture *f = *state;
 	const char *user, *secret, *id;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	user = fixture_read(f, H "/connection/auth_username");
 	secret = fixture_read(f, H "/connection/auth_password");
 	id = fixture_read(f, H "/id");
 	assert_int_equal(fixture_rmdir(f, H), 0);
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_string_not_equal(fixture_read(f, H "/connection/auth_username"), user);
 	assert_string_not_equal(fixture_read(f, H "/connection/auth_password"), secret);
 	assert_string_not_equal(fixture_read(f, H "/id"), id);
@@ -113,12 +75,12 @@ static void test_switch_in_place(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw");
-	attach(f, H, "ro");
+	fixture_attach(f, H, "rw");
+	fixture_attach(f, H, "ro");
 	assert_string_equal(fixture_exports(f), "ro " IQN("h") "\n");
 	fixture_expect(f, H "/mode", "ro");
 	fixture_expect(f, H "/effective_mode", "ro\n");
-	attach(f, H, "\n"); /* the default */
+	fixture_attach(f, H, "\n"); /* the default */
 	fixture_expect(f, H "/mode", "\n");
 	fixture_expect(f, H "/effective_mode", "rw\n");
 	assert_string_equal(fixture_exports(f), "rw " IQN("h") "\n");
@@ -129,11 +91,11 @@ static void test_same_mode_is_a_no_op(void **state)
 	struct fixture *f = *state;
 	const char *generation;
 
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	generation = fixture_read(f, H "/generation");
 	fixture_faults(f, "* fail EIO\n");
-	attach(f, H, "ro\n");
-	attach(f, H, " ro");
+	fixture_attach(f, H, "ro\n");
+	fixture_attach(f, H, " ro");
 	fixture_expect(f, H "/mode", " ro");
 	fixture_expect(f, H "/generation", generation);
 	fixture_expect(f, H "/status", "attached\n");
@@ -157,7 +119,7 @@ static void test_one_initiator_is_one_host(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_mkdir(f, I), 0);
 	assert_int_equal(fixture_write(f, I "/initiator", "IQN.2026-11.Test:H\n"), 0);
 	assert_int_equal(fixture_write(f, I "/mode", "ro\n"), -EBUSY);
@@ -171,16 +133,16 @@ static void test_max_writers(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(fixture_write(f, "volumes/v/max_writers", "1\n"), 0);
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_mkdir(f, I), 0);
 	assert_int_equal(fixture_write(f, I "/mode", "rw\n"), -EBUSY);
 	fixture_expect_in(fixture_read(f, I "/last_error"), "max_writers");
-	attach(f, I, "ro\n");
+	fixture_attach(f, I, "ro\n");
 	assert_int_equal(fixture_write(f, I "/mode", "rw\n"), -EBUSY);
 	fixture_expect(f, I "/effective_mode", "ro\n");
 	fixture_expect(f, I "/mode", "ro\n");
 	assert_int_equal(fixture_write(f, "volumes/v/max_writers", "0\n"), 0);
-	attach(f, I, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	assert_int_equal(fixture_write(f, "volumes/v/max_writers", "1\n"), -EBUSY);
 	fixture_expect(f, "volumes/v/max_writers", "0\n");
 }
@@ -191,7 +153,7 @@ static void test_failed_probe_withdraws(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, I, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	fixture_faults(f, "probe wrong\n");
 	assert_int_equal(fixture_mkdir(f, H), 0);
 	assert_int_equal(fixture_write(f, H "/mode", "ro\n"), -EIO);
@@ -201,7 +163,7 @@ static void test_failed_probe_withdraws(void **state)
 	fixture_expect(f, "volumes/v/status", "in-use\n");
 	fixture_expect_in(fixture_read(f, H "/last_error"), "probe");
 	fixture_faults(f, "");
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	fixture_expect(f, H "/status", "attached\n");
 	fixture_expect(f, H "/last_error", "");
 }
@@ -236,7 +198,7 @@ static void test_failed_switch_shows_what_is(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport fail EIO\n");
 	assert_int_equal(fixture_write(f, H "/mode", "ro\n"), -EIO);
 	if (!strcmp(fixture_exports(f), "rw " IQN("h") "\n"))
@@ -248,14 +210,14 @@ static void test_failed_switch_leaves_one_export(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "probe wrong\n");
 	assert_int_equal(fixture_write(f, H "/mode", "ro\n"), -EIO);
 	assert_string_equal(fixture_exports(f), "");
 	fixture_expect(f, H "/status", "error\n");
 	fixture_expect(f, H "/effective_mode", "");
 	fixture_faults(f, "");
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_string_equal(fixture_exports(f), "rw " IQN("h") "\n");
 }
 
@@ -265,7 +227,7 @@ static void test_passing_failures_are_repeated(void **state)
 	struct fixture *f = *state;
 
 	fixture_faults(f, "probe fail ETIMEDOUT once\n");
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_expect(f, H "/status", "attached\n");
 	fixture_expect(f, H "/last_error", "");
 	assert_string_equal(fixture_exports(f), "rw " IQN("h") "\n");
@@ -276,7 +238,7 @@ static void test_failed_unexport_is_answered_and_repeated(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport fail EIO\n");
 	assert_int_equal(fixture_rmdir(f, H), -EIO);
 	fixture_expect(f, H "/status", "detaching\n");
@@ -337,7 +299,7 @@ static void test_session_blocks_detach(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	assert_int_equal(fixture_rmdir(f, H), -EBUSY);
 	fixture_expect(f, H "/status", "attached\n");
@@ -356,7 +318,7 @@ static void test_session_blocks_switch(void **state)
 
 	assert_int_equal(fixture_mkdir(f, H), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
-		attach(f, H, before[i]);
+		fixture_attach(f, H, before[i]);
 		fixture_faults(f, "sessions " IQN("h") "\n");
 		assert_int_equal(fixture_write(f, H "/mode", "ro"), -EBUSY);
 		fixture_expect(f, H "/mode", before[i]);
@@ -374,7 +336,7 @@ static void test_session_blocks_detach_during_switch(void **state)
 	struct fixture *f = *state;
 	struct call *call;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport delay 60000\n");
 	fixture_begin_write(f, H "/mode", "ro\n");
 	fixture_await(f, H "/status", "attaching\n");
@@ -390,8 +352,8 @@ static void test_session_of_another_host_is_none(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "rw\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	fixture_faults(f, "sessions " IQN("i") "\n");
 	assert_int_equal(fixture_rmdir(f, H), 0);
 	assert_int_equal(fixture_rmdir(f, I), -EBUSY);
@@ -405,7 +367,7 @@ static void test_sessions_are_shown(void **state)
 	struct call *call;
 	int end = 0;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	call = fixture_prepare_write(f, H "/sessions", "");
 	core_query(f->core, &call->intent);
@@ -448,7 +410,7 @@ static void test_detach_times_out_and_goes_on(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport delay 60000\n");
 	assert_int_equal(fixture_rmdir(f, H), -ETIMEDOUT);
 	fixture_expect(f, H "/status", "detaching\n");
@@ -490,7 +452,7 @@ static void test_detach_during_attach(void **state)
 	assert_false(fixture_exists(f, H));
 	assert_string_equal(fixture_exports(f), "");
 	fixture_expect(f, "volumes/v/status", "available\n");
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	assert_string_equal(fixture_exports(f), "ro " IQN("h") "\n");
 }
 
@@ -507,13 +469,13 @@ static void test_slow_volume_is_alone(void **state)
 	fixture_volume(f, "x", false, NULL, "1G\n");
 	assert_int_equal(fixture_rmdir(f, "volumes/x"), 0);
 	slow = fixture_begin_write(f, "volumes/w/attachments/h/mode", "rw\n");
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_wait(slow, PATIENCE_MS), 0);
 	assert_int_equal(fixture_unsettled(f), 1);
 }
 
-#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, setup_patient, fixture_teardown)
-#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, setup_impatient, fixture_teardown)
+#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, fixture_setup_patient, fixture_teardown)
+#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, fixture_setup_impatient, fixture_teardown)
 
 int main(void)
 {

@@ -10,44 +10,6 @@
 #define I	A "i"
 #define IQN(host) "iqn.2026-11.test:" host
 
-static int setup_with(void **state, unsigned attach_ms, unsigned detach_ms)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	fixture_init(f);
-	f->attach_timeout_ms = attach_ms;
-	f->detach_timeout_ms = detach_ms;
-	fixture_default_dock(f);
-	fixture_start(f, true);
-	fixture_host(f, "h");
-	fixture_host(f, "i");
-	fixture_host(f, "k");
-	fixture_volume(f, "v", true, "many", "1G\n");
-	return 0;
-}
-
-static int setup_patient(void **state)
-{
-	return setup_with(state, 0, 0);
-}
-
-static int setup_impatient(void **state)
-{
-	return setup_with(state, 1000, 300);
-}
-
-static void attach(struct fixture *f, const char *dir, const char *mode)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/mode", dir);
-	if (!fixture_exists(f, dir))
-		assert_int_equal(fixture_mkdir(f, dir), 0);
-	assert_int_equal(fixture_write(f, path, mode), 0);
-}
-
 /* h is as it was: nobody was put out for nothing. */
 static void expect_unchanged(struct fixture *f)
 {
@@ -74,7 +36,7 @@ static void test_it_fails_over(void **state)
 	const char *secret;
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		attach(f, H, modes[i]);
+		fixture_attach(f, H, modes[i]);
 		secret = fixture_read(f, H "/connection/auth_password");
 		fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 		assert_int_equal(fixture_rename(f, H, I), 0);
@@ -94,7 +56,7 @@ static void test_the_default_mode_goes_along(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "\n");
+	fixture_attach(f, H, "\n");
 	assert_int_equal(fixture_rename(f, H, I), 0);
 	fixture_expect(f, I "/mode", "\n");
 	fixture_expect(f, I "/effective_mode", "rw\n");
@@ -105,7 +67,7 @@ static void test_a_volume_for_one_host(void **state)
 	struct fixture *f = *state;
 
 	fixture_volume(f, "one", false, "one", "1G\n");
-	attach(f, "volumes/one/attachments/h", "rw\n");
+	fixture_attach(f, "volumes/one/attachments/h", "rw\n");
 	assert_int_equal(fixture_rename(f, "volumes/one/attachments/h",
 					"volumes/one/attachments/i"), 0);
 	fixture_expect(f, "volumes/one/attachments/i/status", "attached\n");
@@ -120,8 +82,8 @@ static void test_one_writer_at_a_time(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(fixture_write(f, "volumes/v/max_writers", "1\n"), 0);
-	attach(f, H, "rw\n");
-	attach(f, A "k", "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, A "k", "ro\n");
 	assert_int_equal(fixture_rename(f, H, I), 0);
 	expect_done(f, "ro " IQN("k") "\nrw " IQN("i") "\n");
 }
@@ -133,7 +95,7 @@ static void test_the_owner_stays(void **state)
 	struct fixture *f = *state;
 	union any i;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_inode(f, H, INODE_MODE | INODE_UID | INODE_GID, &alice), 0);
 	assert_int_equal(fixture_rename(f, H, I), 0);
 	fixture_object(f, I, &i);
@@ -147,7 +109,7 @@ static void test_to_one_that_is_reserved(void **state)
 	struct fixture *f = *state;
 	const char *id;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_mkdir(f, I), 0);
 	assert_int_equal(fixture_write(f, I "/mountpoint", "/srv\n"), 0);
 	id = fixture_read(f, I "/id");
@@ -163,8 +125,8 @@ static void test_to_a_reader(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "ro\n");
 	assert_int_equal(fixture_rename(f, H, I "/h"), 0);
 	expect_done(f, "rw " IQN("i") "\n");
 	fixture_expect(f, I "/mode", "rw\n");
@@ -175,7 +137,7 @@ static void test_from_one_that_is_fenced(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), 0);
 	fixture_faults(f, "fence fail EIO\n"); /* which is not done twice */
 	assert_int_equal(fixture_rename(f, H, I), 0);
@@ -221,7 +183,7 @@ static void test_refused_before_anything_happens(void **state)
 	struct fixture *f = *state;
 
 	fixture_volume(f, "w", true, "many", "1G\n");
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_rename(f, H, A "stranger"), -EDESTADDRREQ);
 	fixture_expect_in(fixture_read(f, H "/last_error"), "stranger has no initiator");
 	expect_unchanged(f);
@@ -233,7 +195,7 @@ static void test_refused_before_anything_happens(void **state)
 	assert_int_equal(fixture_rename(f, H, I), -EPERM);
 	expect_unchanged(f);
 	assert_int_equal(fixture_write(f, "hosts/i/fenced", "0\n"), 0);
-	attach(f, I, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	assert_int_equal(fixture_rename(f, H, I "/h"), -EEXIST);
 	assert_int_equal(fixture_write(f, I "/fenced", "1\n"), 0);
 	assert_int_equal(fixture_rename(f, H, I "/h"), -EPERM);
@@ -242,7 +204,7 @@ static void test_refused_before_anything_happens(void **state)
 	/* The same machine under another name. */
 	assert_int_equal(fixture_mkdir(f, A "twin"), 0);
 	assert_int_equal(fixture_write(f, A "twin/initiator", IQN("k") "\n"), 0);
-	attach(f, A "twin", "ro\n");
+	fixture_attach(f, A "twin", "ro\n");
 	assert_int_equal(fixture_rename(f, H, A "k"), -EBUSY);
 	expect_unchanged(f);
 }
@@ -252,7 +214,7 @@ static void test_refused_while_it_is_at_work(void **state)
 	struct fixture *f = *state;
 	struct call *call;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport delay 60000\n");
 	call = fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
@@ -269,7 +231,7 @@ static void test_nothing_for_b_before(void **state)
 	struct fixture *f = *state;
 	struct call *call, *again, *fence;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence delay 60000\n");
 	call = fixture_begin_rename(f, H, I);
 	fixture_await(f, H "/status", "fencing\n");
@@ -298,7 +260,7 @@ static void test_a_fence_that_fails_is_tried_again(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence wrong\n");
 	assert_int_equal(fixture_rename(f, H, I), -EIO);
 	fixture_expect(f, H "/status", "fencing\n");
@@ -314,7 +276,7 @@ static void test_it_times_out_and_goes_on(void **state)
 	struct fixture *f = *state;
 	struct call *call;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence delay 60000\n");
 	assert_int_equal(fixture_rename(f, H, I), -ETIMEDOUT);
 	fixture_expect(f, H "/status", "fencing\n");
@@ -330,7 +292,7 @@ static void test_it_goes_on_after_a_restart(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	fixture_faults(f, "fence fail EIO\n");
 	assert_int_equal(fixture_rename(f, H, I), -EIO);
 	fixture_stop(f);
@@ -353,7 +315,7 @@ static void test_b_fails(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	fixture_faults(f, "probe wrong\n");
 	assert_int_equal(fixture_rename(f, H, I), -EIO);
 	assert_false(fixture_exists(f, H));
@@ -372,7 +334,7 @@ static void test_b_is_fenced_meanwhile(void **state)
 	struct fixture *f = *state;
 	struct call *call;
 
-	attach(f, H, "ro\n");
+	fixture_attach(f, H, "ro\n");
 	fixture_faults(f, "fence delay 60000\n");
 	call = fixture_begin_rename(f, H, I);
 	fixture_await(f, H "/status", "fencing\n");
@@ -395,8 +357,8 @@ static void test_b_is_busy_reading(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "ro\n");
 	fixture_faults(f, "sessions " IQN("i") " 192.0.2.8\n");
 	assert_int_equal(fixture_rename(f, H, I "/h"), -EBUSY);
 	assert_false(fixture_exists(f, H));
@@ -417,7 +379,7 @@ static void test_a_fenced_host_fails_over(void **state)
 	struct fixture *f = *state;
 	struct call *mv, *fence;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence delay 60000\n");
 	mv = fixture_begin_rename(f, H, I);
 	fixture_await(f, H "/status", "fencing\n");
@@ -433,8 +395,8 @@ static void test_a_fenced_host_fails_over(void **state)
 	assert_int_equal(fixture_rename(f, I, H), 0);
 }
 
-#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, setup_patient, fixture_teardown)
-#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, setup_impatient, fixture_teardown)
+#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, fixture_setup_patient, fixture_teardown)
+#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, fixture_setup_impatient, fixture_teardown)
 
 int main(void)
 {

@@ -9,44 +9,6 @@
 #define I	"volumes/v/attachments/i"
 #define IQN(host) "iqn.2026-11.test:" host
 
-static int setup_with(void **state, unsigned attach_ms, unsigned detach_ms)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	*state = f;
-	fixture_init(f);
-	f->attach_timeout_ms = attach_ms;
-	f->detach_timeout_ms = detach_ms;
-	fixture_default_dock(f);
-	fixture_start(f, true);
-	fixture_host(f, "h");
-	fixture_host(f, "i");
-	fixture_volume(f, "v", true, "many", "1G\n");
-	return 0;
-}
-
-static int setup_patient(void **state)
-{
-	return setup_with(state, 0, 0);
-}
-
-/* Long enough for the volume of setup_with(), on a busy machine too. */
-static int setup_impatient(void **state)
-{
-	return setup_with(state, 1000, 300);
-}
-
-static void attach(struct fixture *f, const char *dir, const char *mode)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/mode", dir);
-	if (!fixture_exists(f, dir))
-		assert_int_equal(fixture_mkdir(f, dir), 0);
-	assert_int_equal(fixture_write(f, path, mode), 0);
-}
-
 /* Nothing says that it is fenced while that is not proved. */
 static void expect_unproved(struct fixture *f)
 {
@@ -62,7 +24,7 @@ static void test_a_session_does_not_prevent_it(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "sessions " IQN("h") " 192.0.2.7\n");
 	assert_int_equal(fixture_rmdir(f, H), -EBUSY);
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), 0);
@@ -84,7 +46,7 @@ static void test_it_holds_until_it_is_taken_back(void **state)
 	struct fixture *f = *state;
 	const char *secret;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	secret = fixture_read(f, H "/connection/auth_password");
 	assert_int_equal(fixture_write(f, H "/fenced", " yes"), 0);
 	fixture_expect(f, H "/fenced", " yes");
@@ -94,7 +56,7 @@ static void test_it_holds_until_it_is_taken_back(void **state)
 	}
 	assert_int_equal(fixture_write(f, H "/fenced", "0\n"), 0);
 	fixture_expect(f, H "/status", "reserved\n");
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_string_not_equal(fixture_read(f, H "/connection/auth_password"), secret);
 	fixture_expect(f, H "/fenced", "0\n");
 }
@@ -104,8 +66,8 @@ static void test_others_are_not_disturbed(void **state)
 	struct fixture *f = *state;
 	const char *generation, *secret;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "ro\n");
 	generation = fixture_read(f, I "/generation");
 	secret = fixture_read(f, I "/connection/auth_password");
 	fixture_faults(f, "sessions " IQN("h") "\nsessions " IQN("i") "\n");
@@ -122,7 +84,7 @@ static void test_what_is_fenced_can_be_removed(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), 0);
 	fixture_faults(f, "* fail EIO\n"); /* no backend is needed any more */
 	assert_int_equal(fixture_rmdir(f, H), 0);
@@ -137,7 +99,7 @@ static void test_what_is_fenced_holds_the_volume(void **state)
 	struct fixture *f = *state;
 
 	fixture_volume(f, "one", false, "one", "1G\n");
-	attach(f, "volumes/one/attachments/h", "rw\n");
+	fixture_attach(f, "volumes/one/attachments/h", "rw\n");
 	assert_int_equal(fixture_write(f, "volumes/one/attachments/h/fenced", "1\n"), 0);
 	assert_int_equal(fixture_mkdir(f, "volumes/one/attachments/i"), -EBUSY);
 	assert_int_equal(fixture_rmdir(f, "volumes/one"), -EBUSY);
@@ -151,8 +113,8 @@ static void test_a_reader_is_promoted(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(fixture_write(f, "volumes/v/max_writers", "1\n"), 0);
-	attach(f, H, "rw\n");
-	attach(f, I, "ro\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "ro\n");
 	assert_int_equal(fixture_write(f, I "/mode", "rw\n"), -EBUSY);
 	fixture_faults(f, "fence fail EIO\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), -EIO);
@@ -181,7 +143,7 @@ static void test_no_proof_no_fence(void **state)
 		      {"fence fail ECONNREFUSED\n", -ECONNREFUSED}};
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
 		fixture_faults(f, faults[i].rules);
 		assert_int_equal(fixture_write(f, H "/fenced", "1"), faults[i].result);
@@ -206,7 +168,7 @@ static void test_it_times_out_and_goes_on(void **state)
 	struct fixture *f = *state;
 	struct call *call;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence delay 60000\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), -ETIMEDOUT);
 	expect_unproved(f);
@@ -221,7 +183,7 @@ static void test_a_passing_failure_is_waited_out(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence fail EAGAIN once\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), 0);
 	assert_string_equal(fixture_exports(f), "");
@@ -232,7 +194,7 @@ static void test_rmdir_waits_for_the_proof(void **state)
 	struct fixture *f = *state;
 	struct call *fence, *remove;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "fence delay 60000\nsessions " IQN("h") "\n");
 	fence = fixture_begin_write(f, H "/fenced", "1\n");
 	fixture_await(f, H "/status", "fencing\n");
@@ -271,7 +233,7 @@ static void test_it_overtakes_a_detach(void **state)
 	struct fixture *f = *state;
 	struct call *detaching, *fence;
 
-	attach(f, H, "rw\n");
+	fixture_attach(f, H, "rw\n");
 	fixture_faults(f, "unexport delay 60000\n");
 	detaching = fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
@@ -315,8 +277,8 @@ static void test_it_goes_on_after_a_restart(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "rw\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	fixture_faults(f, "fence fail EIO\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1"), -EIO);
 	fixture_stop(f);
@@ -334,8 +296,8 @@ static void test_a_restarted_backend_does_not_let_it_in(void **state)
 {
 	struct fixture *f = *state;
 
-	attach(f, H, "rw\n");
-	attach(f, I, "rw\n");
+	fixture_attach(f, H, "rw\n");
+	fixture_attach(f, I, "rw\n");
 	assert_int_equal(fixture_write(f, H "/fenced", "1\n"), 0);
 	fixture_faults(f, "restart\nexport fail EIO\n");
 	fixture_await_exports(f, "");
@@ -344,8 +306,8 @@ static void test_a_restarted_backend_does_not_let_it_in(void **state)
 	fixture_expect(f, H "/status", "fenced\n");
 }
 
-#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, setup_patient, fixture_teardown)
-#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, setup_impatient, fixture_teardown)
+#define PATIENT(test)	cmocka_unit_test_setup_teardown(test, fixture_setup_patient, fixture_teardown)
+#define IMPATIENT(test) cmocka_unit_test_setup_teardown(test, fixture_setup_impatient, fixture_teardown)
 
 int main(void)
 {
