@@ -6,10 +6,8 @@ load lib
 setup_file() {
 	fs_new
 	fs_start
-	new_host h1 h2 h3 witness
-	# A tgtd without any target hangs up instead of saying no.
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_host h1 h2 h3
+	new_witness
 }
 
 teardown_file() {
@@ -22,11 +20,7 @@ setup() {
 }
 
 teardown() {
-	local a
-	for a in "$mnt/volumes/$v/attachments"/*/; do
-		[ ! -d "$a" ] || within 5 rmdir "$a"
-	done
-	rmdir "$mnt/volumes/$v"
+	remove_volume "$v"
 }
 
 @test "a rw host writes a block and reads it back, a ro host reads it" {

@@ -19,12 +19,8 @@ setup() {
 }
 
 teardown() {
-	local d
 	faults </dev/null
-	for d in "$a"/*/; do
-		[ ! -d "$d" ] || within 5 rmdir "$d"
-	done
-	[ ! -d "$mnt/volumes/$v" ] || rmdir "$mnt/volumes/$v"
+	[ ! -d "$mnt/volumes/$v" ] || remove_volume "$v"
 }
 
 @test "16 processes race mkdir on a single-attach volume: one wins, 15 get EBUSY, 1000 times" {

@@ -8,9 +8,7 @@ examples=$BATS_TEST_DIRNAME/../../examples
 setup_file() {
 	fs_new
 	fs_start
-	new_host witness
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_witness
 	HOST=$(realpath "$host_tool")
 	export HOST POOL=ssd:fast
 }

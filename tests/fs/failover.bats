@@ -6,10 +6,8 @@ load lib
 setup_file() {
 	fs_new 5
 	fs_start
-	new_host h1 h2 h3 witness
-	# A tgtd without any target hangs up instead of saying no.
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_host h1 h2 h3
+	new_witness
 }
 
 teardown_file() {
@@ -24,26 +22,12 @@ setup() {
 }
 
 teardown() {
-	local d
-	for d in "$a"/*/; do
-		[ ! -d "$d" ] || within 10 rmdir "$d"
-	done
-	rmdir "$mnt/volumes/$v"
-}
-
-block() { # LBA: what the volume's file has there
-	dd if="$(backing_file "$v")" bs=512 skip="$1" count=1 status=none | sha256sum
+	remove_volume "$v"
 }
 
 # rename(2) itself: mv has words of its own for some errors
 rename() {
 	"$python" -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$@"
-}
-
-ended() { # FILE: the session of that hold is over
-	within 10 grep -q ^error "$1"
-	wait "$(cat "$1.pid")" || true
-	rm -f "$1.in"
 }
 
 @test "mv: the old host is out, the new one is in, in the same mode" {

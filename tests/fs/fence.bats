@@ -6,10 +6,8 @@ load lib
 setup_file() {
 	fs_new 3
 	fs_start
-	new_host h1 h2 witness
-	# A tgtd without any target hangs up instead of saying no.
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_host h1 h2
+	new_witness
 }
 
 teardown_file() {
@@ -24,23 +22,8 @@ setup() {
 }
 
 teardown() {
-	local d
 	thaw
-	for d in "$a"/*/; do
-		[ ! -d "$d" ] || within 10 rmdir "$d"
-	done
-	rmdir "$mnt/volumes/$v"
-}
-
-block() { # LBA: what the volume's file has there
-	dd if="$(backing_file "$v")" bs=512 skip="$1" count=1 status=none | sha256sum
-}
-
-# ended FILE: the host's session of that hold is over
-ended() {
-	within 10 grep -q ^error "$1"
-	wait "$(cat "$1.pid")" || true
-	rm -f "$1.in"
+	remove_volume "$v"
 }
 
 @test "a writer that does not log out is out when the write returns; another writes on" {

@@ -22,12 +22,8 @@ setup() {
 }
 
 teardown() {
-	local d
 	faults </dev/null
-	for d in "$a"/*/; do
-		[ ! -d "$d" ] || within 10 rmdir "$d"
-	done
-	[ ! -d "$mnt/volumes/$v" ] || rmdir "$mnt/volumes/$v"
+	[ ! -d "$mnt/volumes/$v" ] || remove_volume "$v"
 }
 
 status_is() { # STATUS OBJECT

@@ -6,10 +6,7 @@ load lib
 setup_file() {
 	fs_new
 	fs_start
-	new_host witness
-	# A tgtd without any target hangs up instead of saying no.
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_witness
 }
 
 teardown_file() {
@@ -25,11 +22,8 @@ setup() {
 }
 
 teardown() {
-	local d
-	for d in "$mnt/volumes/$v/attachments"/*/; do
-		[ ! -d "$d" ] || within 5 rmdir "$d"
-	done
-	rmdir "$mnt/volumes/$v" "$mnt/hosts/$h"
+	remove_volume "$v"
+	rmdir "$mnt/hosts/$h"
 }
 
 @test "an attachment takes its host's identity when it attaches, in lower case, and keeps it" {

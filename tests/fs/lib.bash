@@ -317,6 +317,26 @@ detach() { # VOLUME HOST
 	rmdir "$mnt/volumes/$1/attachments/$2"
 }
 
+# A host and its volume that are there all the while: a tgtd without any target hangs up instead of
+# saying no.
+new_witness() {
+	new_host witness
+	new_volume witness ssd:fast 16M
+	attach witness witness ro
+}
+
+remove_volume() { # VOLUME: with its attachments, whose sessions are about to end
+	local a
+	for a in "$mnt/volumes/$1/attachments"/*/; do
+		[ ! -d "$a" ] || within 10 rmdir "$a"
+	done
+	rmdir "$mnt/volumes/$1"
+}
+
+block() { # LBA: what the file of volume $v has there
+	dd if="$(backing_file "$v")" bs=512 skip="$1" count=1 status=none | sha256sum
+}
+
 backing_file() { # VOLUME
 	echo "$dir/fast/$(cat "$mnt/volumes/$1/id")"
 }
@@ -356,6 +376,12 @@ hold() {
 		--user "$user" "$@" <>"$out.in" >"$out" 2>&1 3>&- 4>&- &
 	echo $! >"$out.pid"
 	within 5 grep -q ready "$out" || { cat "$out"; return 1; }
+}
+
+ended() { # FILE: attachfs has ended the session of that hold
+	within 10 grep -q ^error "$1"
+	wait "$(cat "$1.pid")" || true
+	rm -f "$1.in"
 }
 
 # release FILE: the session had no error from beginning to end

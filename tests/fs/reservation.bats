@@ -6,9 +6,8 @@ load lib
 setup_file() {
 	fs_new
 	fs_start
-	new_host h1 h2 h3 witness
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_host h1 h2 h3
+	new_witness
 }
 
 teardown_file() {
@@ -29,10 +28,7 @@ teardown() {
 	for d in "$BATS_TEST_TMPDIR"/session.*.pid; do
 		kill -KILL "$(cat "$d")" 2>/dev/null || true
 	done
-	for d in "$a"/*/; do
-		[ ! -d "$d" ] || within 10 rmdir "$d"
-	done
-	rmdir "$mnt/volumes/$v"
+	remove_volume "$v"
 }
 
 @test "another host's reservation, of whatever type, does not prevent an attach" {

@@ -8,10 +8,7 @@ setup_file() {
 	[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 	fs_new
 	fs_start
-	new_host witness
-	# A tgtd without any target hangs up instead of saying no.
-	new_volume witness ssd:fast 16M
-	attach witness witness ro
+	new_witness
 }
 
 teardown_file() {
