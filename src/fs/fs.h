@@ -25,6 +25,7 @@ struct fs {
 	atomic_ulong ticket;
 	void (*served)(void *arg); /* set before anybody serves */
 	void *served_arg;
+	bool greeted; /* the kernel has asked what we can do */
 
 	pthread_t notifier;
 	bool has_notifier;

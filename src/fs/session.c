@@ -21,8 +21,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS |
 			  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS |
 			  FUSE_CAP_DONT_MASK;
-	const struct fs *fs = userdata;
+	struct fs *fs = userdata;
 
+	fs->greeted = true;
 	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA |
 				  FUSE_CAP_POSIX_ACL | FUSE_CAP_SPLICE_READ);
 	conn->want |= wanted & conn->capable;
@@ -121,15 +122,39 @@ int fs_mount(struct core *core, const char *mountpoint, const char *options, str
 	return 0;
 }
 
-int fs_serve(struct fs *fs, void (*served)(void *arg), void *arg)
+/*
+ * The kernel's first request asks what we can do. If the answer is an error, as libfuse's is when it
+ * has no memory, the kernel never asks anything again.
+ */
+static int greet(struct fs *fs)
 {
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	struct fuse_buf request = {0};
 	int rc;
 
-	if (!config)
-		return -ENOMEM;
+	do
+		rc = fuse_session_receive_buf(fs->session, &request);
+	while (rc == -EINTR && !fuse_session_exited(fs->session));
+	if (rc > 0)
+		fuse_session_process_buf(fs->session, &request);
+	free(request.mem);
+	if (fuse_session_exited(fs->session))
+		return 0;
+	return rc < 0 ? rc : fs->greeted ? 0 : -ENOMEM;
+}
+
+int fs_serve(struct fs *fs, void (*served)(void *arg), void *arg)
+{
+	struct fuse_loop_config *config;
+	int rc;
+
 	fs->served = served;
 	fs->served_arg = arg;
+	rc = greet(fs);
+	if (rc || fuse_session_exited(fs->session))
+		return rc;
+	config = fuse_loop_cfg_create();
+	if (!config)
+		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(config, SERVING_THREADS);
 	fuse_loop_cfg_set_idle_threads(config, SERVING_THREADS);
 	rc = fuse_session_loop_mt(fs->session, config);
