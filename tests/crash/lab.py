@@ -240,7 +240,9 @@ class Lab:
         if self.daemon:
             self.daemon.kill()
             self.daemon.wait()
-        subprocess.run(["umount", "-l", self.mnt], stderr=subprocess.DEVNULL, check=False)
+        while not subprocess.run(["umount", "-l", self.mnt], stderr=subprocess.DEVNULL,
+                                 check=False).returncode:
+            pass  # a dead one may be below it
         self.kill_tgtd()
         shutil.rmtree(self.dir, ignore_errors=True)
 
