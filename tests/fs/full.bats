@@ -13,6 +13,7 @@ setup() {
 
 teardown() {
 	local rc=0 d=$dir m
+	[ ! -e "$BATS_TEST_TMPDIR/session.h1.pid" ] || die h1
 	for m in state disk; do # lazily: they go when fs_end has ended who uses them
 		! mountpoint -q "$d/$m" || umount -l "$d/$m"
 	done
