@@ -330,6 +330,24 @@ static void test_session_blocks_switch(void **state)
 	}
 }
 
+/* There was none when the switch was asked for, and there is one when it is done. */
+static void test_session_blocks_a_late_switch(void **state)
+{
+	struct fixture *f = *state;
+	struct call *call;
+
+	fixture_attach(f, H, "rw\n");
+	fixture_faults(f, "unexport fail EAGAIN\n");
+	call = fixture_begin_write(f, H "/mode", "ro\n");
+	fixture_await(f, H "/last_error",
+		      "unexport: injected failure: Resource temporarily unavailable\n");
+	fixture_faults(f, "sessions " IQN("h") "\n");
+	assert_int_equal(fixture_wait(call, PATIENCE_MS), -EBUSY);
+	fixture_expect(f, H "/status", "attached\n");
+	fixture_expect(f, H "/mode", "rw\n");
+	fixture_await_exports(f, "rw " IQN("h") "\n");
+}
+
 /* A switch that the session forbids is under way when the rmdir comes: still forbidden. */
 static void test_session_blocks_detach_during_switch(void **state)
 {
@@ -499,6 +517,7 @@ int main(void)
 		PATIENT(test_failed_provision),
 		PATIENT(test_session_blocks_detach),
 		PATIENT(test_session_blocks_switch),
+		PATIENT(test_session_blocks_a_late_switch),
 		PATIENT(test_session_blocks_detach_during_switch),
 		PATIENT(test_session_of_another_host_is_none),
 		PATIENT(test_sessions_are_shown),
