@@ -27,10 +27,9 @@
 enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_HEADER = 8 };
 enum { NODE_OVERFLOW = 1, NODE_TREE = 2 };
 
-struct page {
+struct page { /* the offsets of its nodes follow */
 	uint64_t number;
 	uint16_t pad, flags, lower, upper; /* overflow: how many pages, in the place of the last two */
-	uint16_t nodes[];		   /* offsets */
 };
 
 struct node {
@@ -148,21 +147,22 @@ static int check_data(struct verify *v, uint64_t page, const struct node *node, 
 static int check_pages(struct verify *v, uint64_t number, unsigned depth, bool is_main, bool is_free)
 {
 	const struct page *p;
+	const uint16_t *offset;
 	unsigned n;
 	int rc = get_page(v, number, depth > 1 ? PAGE_BRANCH : PAGE_LEAF, &p);
 
 	if (rc)
 		return rc;
-	n = (unsigned)(p->lower - sizeof(*p)) / sizeof(p->nodes[0]);
+	n = (unsigned)(p->lower - sizeof(*p)) / sizeof(*offset);
 	if (p->lower < sizeof(*p) || p->lower > p->upper || p->upper > v->page_size ||
 	    n < (depth > 1 ? 2U : 1U))
 		return damaged(v, number, "has another size than it says");
-	for (unsigned i = 0; i < n && !rc; i++) {
-		const struct node *node = (const void *)((const char *)p + p->nodes[i]);
+	offset = (const void *)(p + 1);
+	for (unsigned i = 0; i < n && !rc; i++, offset++) {
+		const struct node *node = (const void *)((const char *)p + *offset);
 
-		if (p->nodes[i] < p->upper || p->nodes[i] % 2 ||
-		    p->nodes[i] + sizeof(*node) > v->page_size ||
-		    p->nodes[i] + sizeof(*node) + node->key_size > v->page_size)
+		if (*offset < p->upper || *offset % 2 || *offset + sizeof(*node) > v->page_size ||
+		    *offset + sizeof(*node) + node->key_size > v->page_size)
 			return damaged(v, number, "has an entry outside of it");
 		rc = depth > 1 ? check_pages(v, node->low | (uint64_t)node->high << 16 |
 						       (uint64_t)node->flags << 32,
@@ -216,7 +216,7 @@ static int find_header(struct verify *v, uint64_t transaction, struct header *re
 
 static int check_mapped(struct verify *v, uint64_t transaction, bool whole)
 {
-	struct header h;
+	struct header h = {0};
 	int rc = find_header(v, transaction, &h);
 
 	if (rc || !whole)
