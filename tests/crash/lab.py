@@ -174,7 +174,9 @@ class Lab:
         within(30, "the mount is served", self.is_served)
 
     def stop(self, status=0):
-        run("umount", self.mnt)
+        # Somebody else may be looking at all mounts just now.
+        within(10, self.mnt + " can be unmounted", lambda: not subprocess.run(
+            ["umount", self.mnt], stderr=subprocess.DEVNULL, check=False).returncode)
         try:
             self.daemon.wait(30)
         except subprocess.TimeoutExpired:
