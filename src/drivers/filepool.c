@@ -269,20 +269,29 @@ static int read_room(DIR *dir, struct statvfs *fs, uint64_t *ret_allocated)
 	return 0;
 }
 
-int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct error *err)
+static int open_to_read(const struct pool_conf *pool, DIR **ret, struct error *err)
 {
 	_cleanup_close_ int folder = -1;
-	struct pool_usage usage;
-	struct statvfs fs;
-	DIR *dir;
 	int rc = open_folder(pool, &folder, err);
 
 	if (rc)
 		return rc;
-	dir = fdopendir(folder);
-	if (!dir)
+	*ret = fdopendir(folder);
+	if (!*ret)
 		return error_set(err, errno, "pool folder %s: %m", pool->path);
 	folder = -1; /* closedir() closes it */
+	return 0;
+}
+
+int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct error *err)
+{
+	struct pool_usage usage;
+	struct statvfs fs;
+	DIR *dir;
+	int rc = open_to_read(pool, &dir, err);
+
+	if (rc)
+		return rc;
 	rc = read_room(dir, &fs, &usage.allocated);
 	closedir(dir);
 	if (rc)
@@ -297,18 +306,13 @@ int filepool_usage(const struct pool_conf *pool, struct pool_usage *ret, struct 
 
 int filepool_list(const struct pool_conf *pool, backing_fn *fn, void *arg, struct error *err)
 {
-	_cleanup_close_ int folder = -1;
 	struct dirent *entry;
 	struct stat st;
 	DIR *dir;
-	int rc = open_folder(pool, &folder, err);
+	int rc = open_to_read(pool, &dir, err);
 
 	if (rc)
 		return rc;
-	dir = fdopendir(folder);
-	if (!dir)
-		return error_set(err, errno, "pool folder %s: %m", pool->path);
-	folder = -1; /* closedir() closes it */
 	while (!rc && (entry = readdir(dir)))
 		if (!fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
 		    S_ISREG(st.st_mode))
