@@ -942,3 +942,15 @@ void fixture_attach(struct fixture *f, const char *dir, const char *mode)
 		assert_int_equal(fixture_mkdir(f, dir), 0);
 	assert_int_equal(fixture_write(f, path, mode), 0);
 }
+
+int fixture_setup_attached(void **state)
+{
+	struct fixture *f;
+
+	fixture_setup_worker(state);
+	f = *state;
+	fixture_host(f, "h");
+	fixture_volume(f, "v", true, "many", "1G\n");
+	fixture_attach(f, "volumes/v/attachments/h", "rw\n");
+	return 0;
+}

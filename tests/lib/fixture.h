@@ -85,6 +85,8 @@ void fixture_free(struct fixture *f);
 int fixture_setup(void **state);
 int fixture_setup_worker(void **state);
 int fixture_teardown(void **state);
+/* cmocka: with a worker, and host h attached rw to the multi-attach volume v of 1 GiB. */
+int fixture_setup_attached(void **state);
 /* cmocka: with a worker, hosts h, i and k, and a multi-attach volume v of 1 GiB; waits as long as by
  * default, or so short that a test sees them end (but not that volume's making, on a busy machine). */
 int fixture_setup_patient(void **state);

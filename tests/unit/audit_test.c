@@ -26,12 +26,8 @@ static int setup(void **state)
 {
 	struct fixture *f;
 
-	fixture_setup_worker(state);
+	fixture_setup_attached(state);
 	f = *state;
-	fixture_host(f, "h");
-	fixture_volume(f, "v", true, "many", "1G\n");
-	assert_int_equal(fixture_mkdir(f, H), 0);
-	assert_int_equal(fixture_write(f, H "/mode", "rw\n"), 0);
 	fixture_await_settled(f);
 	expect(f, "");
 	return 0;

@@ -195,19 +195,6 @@ static void test_killed_in_the_midst(void **state)
 
 /* ---- ended in good order ---- */
 
-static int setup_attached(void **state)
-{
-	struct fixture *f;
-
-	fixture_setup_worker(state);
-	f = *state;
-	fixture_host(f, "h");
-	fixture_volume(f, "v", true, "many", "1G\n");
-	assert_int_equal(fixture_mkdir(f, H), 0);
-	assert_int_equal(fixture_write(f, H "/mode", "rw\n"), 0);
-	return 0;
-}
-
 /* The memory driver has forgotten everything when it is opened again. */
 static void test_exports_are_applied_at_start(void **state)
 {
@@ -356,7 +343,7 @@ static void test_dropped_pool_stays_with_its_volumes(void **state)
 	fixture_expect_in(fixture_read(f, "volumes/w/last_error"), "mem:many: it is unavailable");
 }
 
-#define ATTACHED(test) cmocka_unit_test_setup_teardown(test, setup_attached, fixture_teardown)
+#define ATTACHED(test) cmocka_unit_test_setup_teardown(test, fixture_setup_attached, fixture_teardown)
 
 static int run_victim(char **argv)
 {
