@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The durable state: an LMDB environment, one writer thread with group commit, the audit log. */
+/* The durable state: an LMDB environment, one writer at a time with group commit, the audit log. */
 #ifndef ATTACHFS_STORE_H
 #define ATTACHFS_STORE_H
 
@@ -59,7 +59,7 @@ void store_stop(struct store *store);
 /* Commits what is queued, ends the writer, closes. No transaction may be open. */
 void store_close(struct store *store);
 
-/* A snapshot for reading. About 100 ns; never blocks on the writer. Any thread. */
+/* A snapshot for reading. About 100 ns; never waits for a commit. Any thread. */
 int store_read_begin(struct store *store, struct tx *ret);
 void store_read_end(struct tx *tx);
 
@@ -88,10 +88,10 @@ uint64_t tx_last_number(struct tx *tx);
 uint64_t tx_last_serial(struct tx *tx);
 
 /*
- * A change of the state. The writer thread calls apply() in a transaction; if it returns
+ * A change of the state. One at a time apply() is called in a transaction; if it returns
  * an error nothing of it remains, and refused() (optional) may leave a note of the refusal
  * in the same commit. When the commit is on disk (or has failed: `result`), done() is
- * called, once, in the writer thread; it may free the mutation.
+ * called, once; it may free the mutation. All three in the thread of whoever writes.
  *
  * apply() may set `lazy`: nobody is told of this change before a later one has been committed.
  * Then it outlives us, as any other, but until that later commit, or for LAZY_MS, a power
@@ -108,14 +108,20 @@ struct mutation {
 	void (*done)(struct mutation *m);
 	int result;
 	bool lazy, vital;
-	struct mutation *next; /* the writer's */
+	struct mutation *next; /* the queue's */
 };
 
-/* Queues it; returns at once. In order of submission. Any thread. */
+/*
+ * Changes are made in the order of submission. If nobody is writing the caller does, which takes as
+ * long as the disk; else whoever is goes on with it. Any thread that holds no lock and no
+ * transaction, for done() is its own. From done() too: then it is queued.
+ */
 void store_submit(struct store *store, struct mutation *m);
+/* The same for those who cannot wait for the disk: returns at once. */
+void store_queue(struct store *store, struct mutation *m);
 
 /* Submits it and waits until it is durable; returns its result. `m->done` may be NULL; if not
- * it is called in the writer thread, before. Not from the writer thread. */
+ * it is called before. Not from within a change. */
 int store_run(struct store *store, struct mutation *m);
 
 /* Releases reader slots of processes that died. Now and then, any thread. */

@@ -185,7 +185,10 @@ static void resume(struct intent *i, int result)
 		observed_set_asked(core, i->scope, i->scope_generation);
 	}
 	i->wait_object = 0;
-	store_submit(core->store, &i->mutation);
+	if (result) /* those whose time is up are not kept waiting by the disk of another */
+		store_queue(core->store, &i->mutation);
+	else
+		store_submit(core->store, &i->mutation);
 }
 
 bool ask_first(struct core *core, struct intent *i)

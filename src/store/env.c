@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attachfs/cleanup.h"
+#include "attachfs/clock.h"
 #include "attachfs/limits.h"
 #include "attachfs/log.h"
 
@@ -330,7 +331,6 @@ static int reopen(struct store *store)
 		pthread_cond_wait(&store->readers_wake, &store->readers_lock);
 	pthread_mutex_unlock(&store->readers_lock);
 	env_close(store);
-	store->unflushed = false;
 	rc = open_checked(store, true, &err);
 	if (rc) {
 		env_close(store);
@@ -338,6 +338,7 @@ static int reopen(struct store *store)
 	} else {
 		log_warning("%s: opened again after a failure", store->path);
 	}
+	store->due = rc ? monotonic_ms() + LAZY_MS : 0; /* tried again */
 	pthread_mutex_lock(&store->readers_lock);
 	store->replacing = false;
 	pthread_cond_broadcast(&store->readers_wake);

@@ -7,24 +7,34 @@
 #include "attachfs/limits.h"
 
 /*
- * Two counters in TABLE_META: where the stream begins (what is older was dropped) and
- * where it ends. Offsets that readers use are relative to the beginning.
+ * A line's key is where it begins. What is older than the counter in TABLE_META was dropped; offsets
+ * that readers use are relative to that.
  */
-static const struct text begin_key = TEXT("events_begin"), end_key = TEXT("events_end");
+static const struct text begin_key = TEXT("events_begin");
 
-static uint64_t get_counter(struct tx *tx, struct text key)
+static uint64_t find_begin(struct tx *tx)
 {
 	struct text value;
 
-	return !tx_get(tx, TABLE_META, key, &value) && value.n == 8 ? key_to_u64(value.p) : 0;
+	return !tx_get(tx, TABLE_META, begin_key, &value) && value.n == 8 ? key_to_u64(value.p) : 0;
 }
 
-static int put_counter(struct tx *tx, struct text key, uint64_t n)
+static int move_begin(struct tx *tx, uint64_t to)
 {
 	uint8_t bytes[8];
 
-	key_u64(bytes, n);
-	return tx_put(tx, TABLE_META, key, (struct text){(char *)bytes, sizeof(bytes)});
+	key_u64(bytes, to);
+	return tx_put(tx, TABLE_META, begin_key, (struct text){(char *)bytes, sizeof(bytes)});
+}
+
+/* Where the last line ends, and the next one will begin. */
+static int find_end(struct tx *tx, uint64_t *ret)
+{
+	struct text key, line;
+	int rc = tx_last(tx, TABLE_EVENTS, &key, &line);
+
+	*ret = rc ? find_begin(tx) : key_to_u64(key.p) + line.n;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 static int first_key(void *arg, struct text key, struct text value)
@@ -48,26 +58,26 @@ static int drop_older_half(struct tx *tx, uint64_t end)
 		if (rc)
 			return rc;
 	}
-	return rc < 0 ? rc : put_counter(tx, begin_key, at);
+	return rc < 0 ? rc : move_begin(tx, at);
 }
 
 int tx_event_add(struct tx *tx, struct text line)
 {
-	uint64_t end = get_counter(tx, end_key);
 	uint8_t key[8];
-	int rc = 0;
+	uint64_t end;
+	int rc = find_end(tx, &end);
 
-	if (end - get_counter(tx, begin_key) > tx->store->events_max)
+	if (!rc && end - find_begin(tx) > tx->store->events_max)
 		rc = drop_older_half(tx, end);
 	key_u64(key, end);
-	if (!rc)
-		rc = tx_put(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)}, line);
-	return rc ? rc : put_counter(tx, end_key, end + line.n);
+	return rc ? rc : tx_append(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)}, line);
 }
 
 uint64_t tx_events_size(struct tx *tx)
 {
-	return get_counter(tx, end_key) - get_counter(tx, begin_key);
+	uint64_t end;
+
+	return find_end(tx, &end) ? 0 : end - find_begin(tx);
 }
 
 /* One read: the stream's bytes from `at` on, into out[0 … size). */
@@ -95,7 +105,7 @@ static int copy_line(void *arg, struct text key, struct text line)
 
 int tx_events_read(struct tx *tx, uint64_t offset, char *out, size_t size, size_t *ret)
 {
-	uint64_t begin = get_counter(tx, begin_key), from;
+	uint64_t begin = find_begin(tx), from;
 	struct events_read r = {.at = begin + offset, .out = out, .size = size};
 	uint8_t key[8];
 	int rc = 0;

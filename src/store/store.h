@@ -31,12 +31,14 @@ struct store {
 
 	pthread_t writer;
 	bool has_writer;
-	bool unflushed;	   /* the writer's: the last commit was a lazy one */
-	uint64_t on_disk;  /* the writer's: bytes of the data file that have room on disk */
-	enum shortage shortage; /* the writer's: as the last change that is not vital found it */
 	pthread_mutex_t lock; /* protects what follows */
-	pthread_cond_t wake;  /* something was queued, or stopping */
+	pthread_cond_t wake;  /* the writer thread has something to do, or is to end */
 	struct mutation *first, **last;
+	bool writing; /* somebody commits: the environment and the next three are theirs */
+	int64_t due;  /* ms: the last commit was lazy, or the environment is lost; 0: neither */
+	uint64_t on_disk;	/* bytes of the data file that have room on disk */
+	enum shortage shortage; /* as the last change that is not vital found it */
+	bool dozing;		/* the writer thread, until something is due */
 	bool stopping;
 	uint64_t commits, mutations;
 };
@@ -58,6 +60,11 @@ bool room_for_note(struct tx *tx);
 void room_take(struct store *store);
 void room_usage(struct tx *tx, struct store_usage *ret);
 
+/* tx.c: behind the last row of a table, where pages become full: rows put there are halves of them. */
+int tx_append(struct tx *tx, enum store_table table, struct text key, struct text value);
+/* The last row of a table; -ENOENT if it is empty. */
+int tx_last(struct tx *tx, enum store_table table, struct text *ret_key, struct text *ret_value);
+
 /* LMDB's codes as -errno. */
 int store_errno(int code);
 
@@ -66,7 +73,7 @@ int store_writer_start(struct store *store);
 /* env.c: LMDB's environment. It may be gone (NULL) after a failure of the disk. */
 int env_open(struct store *store, struct error *err);
 void env_close(struct store *store);
-/* Whoever is inside keeps it from being replaced. -EIO if there is none. The writer, who is the
+/* Whoever is inside keeps it from being replaced. -EIO if there is none. Whoever writes, and is the
  * one that replaces it, does not enter. */
 int env_enter(struct store *store);
 void env_leave(struct store *store);

@@ -70,12 +70,23 @@ int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *
 	return store_errno(rc);
 }
 
-int tx_put(struct tx *tx, enum store_table table, struct text key, struct text value)
+static int put(struct tx *tx, enum store_table table, struct text key, struct text value,
+	       unsigned flags)
 {
 	MDB_val k = to_val(key), v = to_val(value);
 
 	tx->last_record = TEXT_NONE;
-	return store_errno(mdb_put(tx->txn, tx->store->table[table], &k, &v, 0));
+	return store_errno(mdb_put(tx->txn, tx->store->table[table], &k, &v, flags));
+}
+
+int tx_put(struct tx *tx, enum store_table table, struct text key, struct text value)
+{
+	return put(tx, table, key, value, 0);
+}
+
+int tx_append(struct tx *tx, enum store_table table, struct text key, struct text value)
+{
+	return put(tx, table, key, value, MDB_APPEND);
 }
 
 int tx_delete(struct tx *tx, enum store_table table, struct text key)
@@ -111,6 +122,23 @@ int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct te
 	}
 	mdb_cursor_close(cursor);
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+}
+
+int tx_last(struct tx *tx, enum store_table table, struct text *ret_key, struct text *ret_value)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	int rc = mdb_cursor_open(tx->txn, tx->store->table[table], &cursor);
+
+	if (rc)
+		return store_errno(rc);
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+	mdb_cursor_close(cursor);
+	if (rc)
+		return store_errno(rc);
+	*ret_key = to_text(key);
+	*ret_value = to_text(value);
+	return 0;
 }
 
 static const struct text next_number = TEXT("next_number"), next_serial = TEXT("next_serial");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one writer thread: it commits all waiting mutations in one LMDB transaction. */
+/* One writer at a time: it commits all waiting mutations in one LMDB transaction. */
 #include "store.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static int commit(struct store *store, MDB_txn *txn, bool lazy)
 	mdb_env_set_flags(store->env, MDB_NOMETASYNC, lazy);
 	rc = store_errno(mdb_txn_commit(txn));
 	if (!rc)
-		store->unflushed = lazy;
+		store->due = lazy ? monotonic_ms() + LAZY_MS : 0;
 	return rc;
 }
 
@@ -33,7 +33,7 @@ static void flush(struct store *store)
 
 	if (rc)
 		log_error("cannot sync the state: %s", strerror(-rc));
-	store->unflushed = false;
+	store->due = 0;
 }
 
 /* In the transaction `tx`, which is to be aborted if this fails. */
@@ -128,67 +128,84 @@ static void finish(struct mutation *batch, int rc)
 	}
 }
 
-/* Until something is queued, or stopping. Locked. */
-static void wait_for_work(struct store *store)
-{
-	struct timespec until = monotonic_timespec(monotonic_ms() + LAZY_MS);
-
-	while (!store->first && !store->stopping) {
-		if (!store->unflushed && store->env) {
-			pthread_cond_wait(&store->wake, &store->lock);
-		} else if (pthread_cond_timedwait(&store->wake, &store->lock, &until)) {
-			pthread_mutex_unlock(&store->lock);
-			if (store->env)
-				flush(store);
-			else
-				env_mend(store);
-			until = monotonic_timespec(monotonic_ms() + LAZY_MS);
-			pthread_mutex_lock(&store->lock);
-		}
-	}
-}
-
-/* Takes up to BATCH_MAX mutations; NULL when stopping and nothing is left. */
+/* Takes up to BATCH_MAX mutations from the queue. Locked. */
 static struct mutation *take_batch(struct store *store)
 {
-	struct mutation *batch, **end;
+	struct mutation *batch = store->first, **end;
 	unsigned n = 0;
 
-	pthread_mutex_lock(&store->lock);
-	wait_for_work(store);
-	batch = store->first;
 	for (end = &store->first; *end && n < BATCH_MAX; end = &(*end)->next)
 		n++;
 	store->first = *end;
-	if (n)
-		*end = NULL;
+	*end = NULL;
 	if (!store->first)
 		store->last = &store->first;
-	store->commits += !!n;
+	store->commits++;
 	store->mutations += n;
-	pthread_mutex_unlock(&store->lock);
 	return batch;
 }
 
+/* Commits what is queued, and tells of it. Locked; the lock is let go meanwhile. */
+static void write_batch(struct store *store)
+{
+	struct mutation *batch = take_batch(store);
+	int rc;
+
+	store->writing = true;
+	pthread_mutex_unlock(&store->lock);
+	room_take(store);
+	rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
+	if (rc) {
+		log_error("cannot commit to the state: %s", strerror(-rc));
+		env_mend(store);
+	}
+	finish(batch, rc);
+	pthread_mutex_lock(&store->lock);
+	store->writing = false;
+}
+
+/* The same with what a lazy commit left out, or a failure broke. */
+static void write_owed(struct store *store)
+{
+	store->writing = true;
+	pthread_mutex_unlock(&store->lock);
+	if (store->env)
+		flush(store);
+	else
+		env_mend(store);
+	pthread_mutex_lock(&store->lock);
+	store->writing = false;
+}
+
+/* Until what is owed is due, or there is something else to do. Locked. */
+static void doze(struct store *store)
+{
+	struct timespec until = monotonic_timespec(store->due);
+
+	store->dozing = true;
+	pthread_cond_timedwait(&store->wake, &store->lock, &until);
+	store->dozing = false;
+}
+
+/* The writer thread writes what nobody else does. */
 static void *writer_main(void *arg)
 {
 	struct store *store = arg;
-	struct mutation *batch;
 
-	while ((batch = take_batch(store))) {
-		int rc;
-
-		room_take(store);
-		rc = batch->next ? commit_batch(store, batch) : commit_one(store, batch);
-
-		if (rc) {
-			log_error("cannot commit to the state: %s", strerror(-rc));
-			env_mend(store);
-		}
-		finish(batch, rc);
+	pthread_mutex_lock(&store->lock);
+	while (!store->stopping || store->writing || store->first) {
+		if (store->writing || (!store->first && !store->due))
+			pthread_cond_wait(&store->wake, &store->lock);
+		else if (store->first)
+			write_batch(store);
+		else if (store->due <= monotonic_ms())
+			write_owed(store);
+		else
+			doze(store);
 	}
-	if (store->unflushed)
-		flush(store);
+	if (store->due)
+		write_owed(store);
+	pthread_mutex_unlock(&store->lock);
 	return NULL;
 }
 
@@ -212,16 +229,38 @@ void store_stop(struct store *store)
 	store->has_writer = false;
 }
 
-void store_submit(struct store *store, struct mutation *m)
+/* Locked. */
+static void enqueue(struct store *store, struct mutation *m)
 {
 	m->next = NULL;
 	m->result = 0;
 	m->lazy = m->vital = false;
-	pthread_mutex_lock(&store->lock);
 	*store->last = m;
 	store->last = &m->next;
-	pthread_mutex_unlock(&store->lock);
+}
+
+void store_queue(struct store *store, struct mutation *m)
+{
+	pthread_mutex_lock(&store->lock);
+	enqueue(store, m);
 	pthread_cond_signal(&store->wake);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/*
+ * Whoever finds nobody writing does it, so that a change that comes alone waits for no other
+ * thread; those that come meanwhile share the next commit.
+ */
+void store_submit(struct store *store, struct mutation *m)
+{
+	pthread_mutex_lock(&store->lock);
+	enqueue(store, m);
+	if (!store->writing) {
+		write_batch(store);
+		if (store->first || store->stopping || (store->due && !store->dozing))
+			pthread_cond_signal(&store->wake);
+	}
+	pthread_mutex_unlock(&store->lock);
 }
 
 /* A mutation with somebody waiting for it. */

@@ -10,12 +10,12 @@
 
 /*
  * One change writes what attachfs writes for it: the object's record, a line of the audit
- * log, the log's counter, and, if asked for, an index row. Sizes are those of a volume
- * with a few settings. Threads that wait at the same time share a commit: the first of
- * them writes for all. Any thread may call commits_add().
+ * log, and, if asked for, an index row. Sizes are those of a volume with a few settings.
+ * Threads that wait at the same time share a commit: the first of them writes for all. Any
+ * thread may call commits_add().
  */
-#define COMMITS_RECORD_BYTES 384
-#define COMMITS_EVENT_BYTES  256
+#define COMMITS_RECORD_BYTES 256
+#define COMMITS_EVENT_BYTES  144
 
 struct commits_wait {
 	uint64_t object, generation;
@@ -25,7 +25,7 @@ struct commits_wait {
 
 struct commits {
 	MDB_env *env;
-	MDB_dbi objects, events, meta, index;
+	MDB_dbi objects, events, index;
 	uint64_t log_bytes; /* the committing thread's */
 	pthread_mutex_t lock;
 	pthread_cond_t committed;
@@ -40,12 +40,12 @@ static inline void commits_check(int rc, const char *what)
 }
 
 static inline void commits_put(MDB_txn *txn, MDB_dbi table, uint64_t key, const void *p,
-			       size_t n)
+			       size_t n, unsigned flags)
 {
 	uint64_t bytes = __builtin_bswap64(key);
 	MDB_val k = {sizeof(bytes), &bytes}, v = {n, (void *)p};
 
-	commits_check(mdb_put(txn, table, &k, &v, 0), "mdb_put");
+	commits_check(mdb_put(txn, table, &k, &v, flags), "mdb_put");
 }
 
 static inline void commits_put_change(struct commits *c, MDB_txn *txn,
@@ -55,12 +55,11 @@ static inline void commits_put_change(struct commits *c, MDB_txn *txn,
 
 	memcpy(record, &w->generation, sizeof(w->generation));
 	memset(line, 'e', sizeof(line));
-	commits_put(txn, c->objects, w->object, record, sizeof(record));
-	commits_put(txn, c->events, c->log_bytes, line, sizeof(line));
+	commits_put(txn, c->objects, w->object, record, sizeof(record), 0);
+	commits_put(txn, c->events, c->log_bytes, line, sizeof(line), MDB_APPEND);
 	c->log_bytes += sizeof(line);
-	commits_put(txn, c->meta, 0, &c->log_bytes, sizeof(c->log_bytes));
 	if (w->index)
-		commits_put(txn, c->index, w->object, NULL, 0);
+		commits_put(txn, c->index, w->object, NULL, 0, 0);
 }
 
 static inline void commits_write(struct commits *c, const struct commits_wait *list)
@@ -120,7 +119,6 @@ static inline void commits_open_tables(struct commits *c)
 		      "mdb_dbi_open");
 	commits_check(mdb_dbi_open(txn, "events", MDB_CREATE, &c->events),
 		      "mdb_dbi_open");
-	commits_check(mdb_dbi_open(txn, "meta", MDB_CREATE, &c->meta), "mdb_dbi_open");
 	commits_check(mdb_dbi_open(txn, "index", MDB_CREATE, &c->index), "mdb_dbi_open");
 	commits_check(mdb_txn_commit(txn), "mdb_txn_commit");
 }
@@ -133,11 +131,28 @@ static inline void commits_open(struct commits *c, const char *path)
 	if (mkdir(path, 0700))
 		bench_die("%s: %s", path, strerror(errno));
 	commits_check(mdb_env_create(&c->env), "mdb_env_create");
-	commits_check(mdb_env_set_maxdbs(c->env, 4), "mdb_env_set_maxdbs");
+	commits_check(mdb_env_set_maxdbs(c->env, 3), "mdb_env_set_maxdbs");
 	commits_check(mdb_env_set_mapsize(c->env, (size_t)1 << 30),
 		      "mdb_env_set_mapsize");
 	commits_check(mdb_env_open(c->env, path, MDB_NOTLS, 0600), path);
 	commits_open_tables(c);
+}
+
+/*
+ * As a state that has been in use for a while: each of its objects was changed some times, one
+ * after another, which has scattered the pages that are free.
+ */
+#define COMMITS_AGE 8
+
+static inline void commits_age(struct commits *c, unsigned objects)
+{
+	unsigned i;
+
+	commits_check(mdb_env_set_flags(c->env, MDB_NOSYNC, 1), "mdb_env_set_flags");
+	for (i = 0; i < objects * COMMITS_AGE; i++)
+		commits_add(c, i % objects, i, false);
+	commits_check(mdb_env_set_flags(c->env, MDB_NOSYNC, 0), "mdb_env_set_flags");
+	commits_check(mdb_env_sync(c->env, 1), "mdb_env_sync");
 }
 
 static inline void commits_close(struct commits *c)

@@ -235,6 +235,7 @@ int main(int argc, char **argv)
 	if (!text_copy(f.socket.sun_path, sizeof(f.socket.sun_path), text_of(argv[2])))
 		bench_die("%s: too long for a socket", argv[2]);
 	commits_open(&f.commits, f.dir);
+	commits_age(&f.commits, 2 * volumes); /* and their attachments */
 	bench_parallel(1, volumes, make_volume, &f);
 	up = bench_parallel(threads, volumes, attach, &f);
 	down = bench_parallel(threads, volumes, detach, &f);

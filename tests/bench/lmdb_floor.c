@@ -14,19 +14,6 @@
 /* So that the tree has the depth of a small installation's, not of an empty one. */
 #define OBJECTS 1000
 
-static void fill(struct commits *c)
-{
-	struct commits_wait list[OBJECTS] = {0};
-	unsigned i;
-
-	for (i = 0; i < OBJECTS; i++) {
-		list[i].object = i;
-		list[i].index = true;
-		list[i].next = i + 1 < OBJECTS ? &list[i + 1] : NULL;
-	}
-	commits_write(c, list);
-}
-
 static void change(void *arg, unsigned i, unsigned thread)
 {
 	commits_add(arg, thread, i, false);
@@ -42,7 +29,7 @@ int main(int argc, char **argv)
 	count = bench_number(argv[2], 1, 10000000);
 	threads = bench_number(argv[3], 1, BENCH_THREADS_MAX);
 	commits_open(&c, argv[1]);
-	fill(&c);
+	commits_age(&c, OBJECTS);
 	printf("%.1f\n", count / bench_parallel(threads, count, change, &c));
 	commits_close(&c);
 	return EXIT_SUCCESS;

@@ -148,7 +148,7 @@ static void run_batch(struct bench *b, struct put *puts, uint64_t *ret_commits)
 		puts[i].wake = &wake;
 		puts[i].done = &done;
 		puts[i].open = &open;
-		store_submit(b->f.store, &puts[i].m);
+		store_queue(b->f.store, &puts[i].m);
 	}
 	pthread_mutex_lock(&lock);
 	open = true;

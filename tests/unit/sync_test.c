@@ -180,7 +180,7 @@ static unsigned run_batch(struct fixture *f, bool all_lazy)
 	is_open = false;
 	forget_syncs();
 	for (size_t i = 0; i < ARRAY_SIZE(puts); i++)
-		store_submit(f->store, &puts[i].m);
+		store_queue(f->store, &puts[i].m);
 	is_open = true;
 	while (done < ARRAY_SIZE(puts) && monotonic_ms() < end)
 		usleep(100);
