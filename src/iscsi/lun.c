@@ -38,11 +38,7 @@ static void on_command(struct iscsi_context *iscsi, int status, void *data, void
 	c->probe->pending--;
 }
 
-static struct scsi_task *send_unit_ready(struct probe *p, struct command *c)
-{
-	return iscsi_testunitready_task(p->iscsi, (int)p->request->lun, on_command, c);
-}
-
+/* A LUN that is not ready says so instead of a capacity. */
 static struct scsi_task *send_capacity(struct probe *p, struct command *c)
 {
 	return iscsi_readcapacity16_task(p->iscsi, (int)p->request->lun, on_command, c);
@@ -181,7 +177,6 @@ int probe_lun(struct probe *p, struct probe_answer *ret)
 {
 	unsigned char capacity[12], mode[4] = {0};
 	struct command commands[] = {
-		{.send = send_unit_ready, .name = "TEST UNIT READY"},
 		{.send = send_capacity,
 		 .name = "READ CAPACITY(16)",
 		 .out = capacity,
@@ -202,7 +197,7 @@ int probe_lun(struct probe *p, struct probe_answer *ret)
 				   &answer.size_bytes))
 		return probe_say(p, EIO, "READ CAPACITY(16) answers nonsense");
 	answer.write_protected = mode[2] & 0x80;
-	if (commands[2].status == SCSI_STATUS_RESERVATION_CONFLICT)
+	if (commands[1].status == SCSI_STATUS_RESERVATION_CONFLICT)
 		rc = look_past_reservation(p, &answer.write_protected);
 	if (!rc)
 		*ret = answer;
