@@ -70,7 +70,7 @@ struct node {
 	uint64_t initial;    /* of a number that was never set */
 	uint32_t states;     /* 1 << status in which it may be written; 0 = in any */
 	/* The rules of writing it: `now` holds the new value, `before` the old. In the
-	 * writer; an error refuses the write. */
+	 * change; an error refuses the write. */
 	int (*apply)(struct change *c, union any *now, const union any *before);
 	/* What follows in other objects, once the new value is in the record. */
 	int (*then)(struct change *c, uint64_t object);
@@ -89,7 +89,7 @@ struct node {
 	const char *help;    /* for the manual */
 };
 
-/* One kind of object. Hooks run in the writer and may be NULL. */
+/* One kind of object. Hooks run in a change and may be NULL. */
 struct kind_ops {
 	const char *name;
 	size_t size;

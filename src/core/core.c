@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The life of an intent: applied in the writer, committed, then answered or left waiting. */
+/* The life of an intent: applied, committed, then answered or left waiting. */
 #include "core.h"
 
 #include <errno.h>

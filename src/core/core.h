@@ -33,7 +33,7 @@ struct core {
 };
 
 /*
- * One change in the making: lives in the writer thread while apply() runs. Texts that it
+ * One change in the making: lives while apply() runs, one at a time. Texts that it
  * borrows from records are copied into `copies`, because a write moves LMDB's pages.
  */
 struct change {
@@ -101,14 +101,15 @@ static inline struct intent *intent_of(struct mutation *m)
 	return (struct intent *)((char *)m - offsetof(struct intent, mutation));
 }
 
-/* change.c: calls `apply` with a change for `intent` in the writer's transaction. */
+/* change.c: calls `apply` with a change for `intent` in the transaction that writes. */
 int change_run(struct intent *intent, struct tx *tx,
 	       int (*apply)(struct change *c, struct intent *intent));
 
 /* Runs `apply` as a mutation of attachfs itself and waits until it is durable. */
 int core_run(struct core *core, int (*apply)(struct change *c, void *arg), void *arg,
 	     struct error *err);
-/* committed() is called in the writer as soon as it is, which is earlier than this returns. */
+/* committed() is called as soon as it is, before anybody else can write, which may be earlier than
+ * this returns. */
 int core_run_then(struct core *core, int (*apply)(struct change *c, void *arg),
 		  void (*committed)(void *arg), void *arg, struct error *err);
 

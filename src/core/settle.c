@@ -281,7 +281,7 @@ static void answer_volume(const struct outcome *o)
 				&p.err);
 }
 
-/* In the writer: one thread less to be woken before the user is. */
+/* By whoever has committed it: one thread less to be woken before the user is. */
 static void answer_waiters(void *arg)
 {
 	const struct outcome *o = arg;

@@ -9,17 +9,18 @@
 #include "bench.h"
 
 /*
- * One change writes what attachfs writes for it: the object's record, a line of the audit
- * log, and, if asked for, an index row. Sizes are those of a volume with a few settings.
- * Threads that wait at the same time share a commit: the first of them writes for all. Any
- * thread may call commits_add().
+ * One change writes what attachfs writes for it: the object's record, and that of the one
+ * it belongs to, if any, with a row of an index; and a line of the audit log. Sizes are
+ * those of a volume with a few settings. Threads that wait at the same time share a commit:
+ * the first of them writes for all. Any thread may call commits_add().
  */
 #define COMMITS_RECORD_BYTES 256
 #define COMMITS_EVENT_BYTES  144
+#define COMMITS_ALONE	     UINT64_MAX /* it belongs to none */
 
 struct commits_wait {
-	uint64_t object, generation;
-	bool index, done;
+	uint64_t object, owner, generation;
+	bool done;
 	struct commits_wait *next;
 };
 
@@ -56,10 +57,12 @@ static inline void commits_put_change(struct commits *c, MDB_txn *txn,
 	memcpy(record, &w->generation, sizeof(w->generation));
 	memset(line, 'e', sizeof(line));
 	commits_put(txn, c->objects, w->object, record, sizeof(record), 0);
+	if (w->owner != COMMITS_ALONE) {
+		commits_put(txn, c->objects, w->owner, record, sizeof(record), 0);
+		commits_put(txn, c->index, w->object, NULL, 0, 0);
+	}
 	commits_put(txn, c->events, c->log_bytes, line, sizeof(line), MDB_APPEND);
 	c->log_bytes += sizeof(line);
-	if (w->index)
-		commits_put(txn, c->index, w->object, NULL, 0, 0);
 }
 
 static inline void commits_write(struct commits *c, const struct commits_wait *list)
@@ -91,12 +94,11 @@ static inline void commits_lead(struct commits *c)
 }
 
 /* Returns when the change is on disk. */
-static inline void commits_add(struct commits *c, uint64_t object, uint64_t generation,
-			       bool index)
+static inline void commits_add(struct commits *c, uint64_t object, uint64_t owner,
+			       uint64_t generation)
 {
-	struct commits_wait w = {.object = object,
-				 .generation = generation,
-				 .index = index};
+	struct commits_wait w = {
+		.object = object, .owner = owner, .generation = generation};
 
 	pthread_mutex_lock(&c->lock);
 	w.next = c->waiting;
@@ -150,7 +152,7 @@ static inline void commits_age(struct commits *c, unsigned objects)
 
 	commits_check(mdb_env_set_flags(c->env, MDB_NOSYNC, 1), "mdb_env_set_flags");
 	for (i = 0; i < objects * COMMITS_AGE; i++)
-		commits_add(c, i % objects, i, false);
+		commits_add(c, i % objects, COMMITS_ALONE, i);
 	commits_check(mdb_env_set_flags(c->env, MDB_NOSYNC, 0), "mdb_env_set_flags");
 	commits_check(mdb_env_sync(c->env, 1), "mdb_env_sync");
 }

@@ -52,6 +52,7 @@ struct tgt_answer {
 struct bench_floor {
 	struct commits commits;
 	const char *dir, *portal;
+	unsigned volumes;
 	struct sockaddr_un socket;
 };
 
@@ -185,15 +186,21 @@ static void probe_refusal(const struct bench_floor *f, unsigned v)
 	iscsi_destroy_context(iscsi);
 }
 
+/* The attachment's state, and with it its volume's. */
+static void commit(struct bench_floor *f, unsigned v, unsigned generation)
+{
+	commits_add(&f->commits, f->volumes + v, v, generation);
+}
+
 static void attach(void *arg, unsigned v, unsigned thread)
 {
 	struct bench_floor *f = arg;
 
 	(void)thread;
-	commits_add(&f->commits, v, 1, true);
+	commit(f, v, 1);
 	export_volume(f, v);
 	probe_volume(f, v);
-	commits_add(&f->commits, v, 2, true);
+	commit(f, v, 2);
 }
 
 static void detach(void *arg, unsigned v, unsigned thread)
@@ -201,11 +208,11 @@ static void detach(void *arg, unsigned v, unsigned thread)
 	struct bench_floor *f = arg;
 
 	(void)thread;
-	commits_add(&f->commits, v, 3, true);
+	commit(f, v, 3);
 	tgt_call(f, TGT_TARGET, TGT_UNBIND, v, "initiator-name=" INITIATOR);
 	probe_refusal(f, v);
 	unexport_volume(f, v);
-	commits_add(&f->commits, v, 4, true);
+	commit(f, v, 4);
 }
 
 static void make_volume(void *arg, unsigned v, unsigned thread)
@@ -223,23 +230,23 @@ static void make_volume(void *arg, unsigned v, unsigned thread)
 int main(int argc, char **argv)
 {
 	struct bench_floor f = {.socket = {.sun_family = AF_UNIX}};
-	unsigned volumes, threads;
+	unsigned threads;
 	double up, down;
 
 	if (argc != 6)
 		bench_die("usage: floor NEW_DIR TGT_SOCKET PORTAL VOLUMES THREADS");
 	f.dir = argv[1];
 	f.portal = argv[3];
-	volumes = bench_number(argv[4], 1, 10000);
+	f.volumes = bench_number(argv[4], 1, 10000);
 	threads = bench_number(argv[5], 1, BENCH_THREADS_MAX);
 	if (!text_copy(f.socket.sun_path, sizeof(f.socket.sun_path), text_of(argv[2])))
 		bench_die("%s: too long for a socket", argv[2]);
 	commits_open(&f.commits, f.dir);
-	commits_age(&f.commits, 2 * volumes); /* and their attachments */
-	bench_parallel(1, volumes, make_volume, &f);
-	up = bench_parallel(threads, volumes, attach, &f);
-	down = bench_parallel(threads, volumes, detach, &f);
-	printf("%.1f %.1f\n", volumes / up, volumes / down);
+	commits_age(&f.commits, 2 * f.volumes);
+	bench_parallel(1, f.volumes, make_volume, &f);
+	up = bench_parallel(threads, f.volumes, attach, &f);
+	down = bench_parallel(threads, f.volumes, detach, &f);
+	printf("%.1f %.1f\n", f.volumes / up, f.volumes / down);
 	commits_close(&f.commits);
 	return EXIT_SUCCESS;
 }

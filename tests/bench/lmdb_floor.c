@@ -16,7 +16,7 @@
 
 static void change(void *arg, unsigned i, unsigned thread)
 {
-	commits_add(arg, thread, i, false);
+	commits_add(arg, thread, COMMITS_ALONE, i);
 }
 
 int main(int argc, char **argv)
