@@ -47,7 +47,7 @@ CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
 LDFLAGS	 += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS	 += $(if $(have_pc),$(shell pkg-config --libs $(PACKAGES))) -lpthread
 
-RACES	 := race reload
+RACES	 := race reload ask store sync host_fence
 SRC	 := $(filter-out src/man/% src/preload/%,$(wildcard src/*/*.c))
 LIB	 := $(SRC:%.c=$B/%.o)
 TESTLIB	 := $B/tests/lib.a

@@ -280,7 +280,9 @@ void core_stop_waiting(struct core *core)
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
+	pthread_mutex_lock(&w->lock); /* workers go on answering */
 	taken = take_due(w, stopping, NULL);
+	pthread_mutex_unlock(&w->lock);
 	answer_all(taken);
 	w->running = false;
 }

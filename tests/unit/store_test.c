@@ -66,7 +66,8 @@ struct put {
 	pthread_mutex_t *lock;
 	pthread_cond_t *wake;
 	unsigned *done;
-	bool *open;
+	bool *reached, *open;
+	pthread_t finisher;
 };
 
 static int put_apply(struct tx *tx, struct mutation *m)
@@ -80,6 +81,8 @@ static int put_apply(struct tx *tx, struct mutation *m)
 	free(value);
 	if (p->gate) {
 		pthread_mutex_lock(p->lock);
+		*p->reached = true;
+		pthread_cond_broadcast(p->wake);
 		while (!*p->open)
 			pthread_cond_wait(p->wake, p->lock);
 		pthread_mutex_unlock(p->lock);
@@ -100,6 +103,7 @@ static void put_done(struct mutation *m)
 	struct put *p = (struct put *)m;
 
 	pthread_mutex_lock(p->lock);
+	p->finisher = pthread_self();
 	++*p->done;
 	pthread_cond_broadcast(p->wake);
 	pthread_mutex_unlock(p->lock);
@@ -129,14 +133,23 @@ static bool has(struct bench *b, enum store_table table, const char *key)
 
 #define BATCH 100
 
-/* The first one holds the writer until all the others are queued: so they are one batch. */
+static void await(struct put *p, const bool *flag)
+{
+	pthread_mutex_lock(p->lock);
+	while (!*flag)
+		pthread_cond_wait(p->wake, p->lock);
+	pthread_mutex_unlock(p->lock);
+}
+
+/* The first one holds the writer thread until all the others have come: so they are one batch, and
+ * none of those who submit them waits. */
 static void run_batch(struct bench *b, struct put *puts, uint64_t *ret_commits)
 {
 	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 	struct store_usage before, after;
 	unsigned done = 0;
-	bool open = false;
+	bool reached = false, open = false;
 
 	store_usage(b->f.store, &before);
 	for (unsigned i = 0; i < BATCH; i++) {
@@ -147,9 +160,16 @@ static void run_batch(struct bench *b, struct put *puts, uint64_t *ret_commits)
 		puts[i].lock = &lock;
 		puts[i].wake = &wake;
 		puts[i].done = &done;
+		puts[i].reached = &reached;
 		puts[i].open = &open;
+		if (i) {
+			store_submit(b->f.store, &puts[i].m);
+			continue;
+		}
 		store_queue(b->f.store, &puts[i].m);
+		await(&puts[i], &reached);
 	}
+	assert_int_equal(done, 0);
 	pthread_mutex_lock(&lock);
 	open = true;
 	pthread_cond_broadcast(&wake);
@@ -173,6 +193,34 @@ static void test_group_commit(void **state)
 		assert_int_equal(puts[i].m.result, 0);
 		assert_true(has(b, TABLE_OBJECTS, puts[i].key));
 	}
+}
+
+/* Who comes alone writes himself, unless he cannot wait. */
+static void test_alone(void **state)
+{
+	struct bench *b = *state;
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+	unsigned done = 0;
+	struct put submitted = {.m = {.apply = put_apply, .done = put_done},
+				.key = "submitted",
+				.lock = &lock,
+				.wake = &wake,
+				.done = &done},
+		   queued = submitted;
+
+	text_copy(queued.key, sizeof(queued.key), TEXT("queued"));
+	store_submit(b->f.store, &submitted.m);
+	assert_int_equal(done, 1);
+	assert_true(pthread_equal(submitted.finisher, pthread_self()));
+	store_queue(b->f.store, &queued.m);
+	pthread_mutex_lock(&lock);
+	while (done < 2)
+		pthread_cond_wait(&wake, &lock);
+	pthread_mutex_unlock(&lock);
+	assert_false(pthread_equal(queued.finisher, pthread_self()));
+	assert_true(has(b, TABLE_OBJECTS, "submitted"));
+	assert_true(has(b, TABLE_OBJECTS, "queued"));
 }
 
 static void test_refusal_leaves_nothing(void **state)
@@ -647,6 +695,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		STORE(test_group_commit),
+		STORE(test_alone),
 		STORE(test_refusal_leaves_nothing),
 		STORE(test_refusal_in_a_batch),
 		STORE(test_full_map),
