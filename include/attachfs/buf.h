@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "attachfs/text.h"
 
@@ -26,6 +27,8 @@ void buf_text(struct buf *b, struct text t);
 void buf_str(struct buf *b, const char *s);
 /* Adds it as part of one line of UTF-8: bytes that may not be there become '?'. */
 void buf_line(struct buf *b, struct text t);
+/* In decimal, with zeros before it up to that many digits. Every change prints some. */
+void buf_number(struct buf *b, uint64_t n, unsigned digits);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Empties it and keeps the memory. */
 void buf_reset(struct buf *b);

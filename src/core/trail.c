@@ -126,15 +126,17 @@ int change_settled(struct change *c, uint64_t volume, uint64_t object)
 /* A text without control characters other than tabs. */
 static void add_string(struct buf *line, struct text t)
 {
+	size_t plain = 0; /* so many bytes before `i` are as they are */
+
 	buf_str(line, "\"");
-	for (size_t i = 0; i < t.n; i++) {
-		if (t.p[i] == '"' || t.p[i] == '\\')
-			buf_str(line, "\\");
-		if (t.p[i] == '\t')
-			buf_str(line, "\\t");
-		else
-			buf_add(line, t.p + i, 1);
+	for (size_t i = 0; i < t.n; i++, plain++) {
+		if (t.p[i] != '"' && t.p[i] != '\\' && t.p[i] != '\t')
+			continue;
+		buf_add(line, t.p + i - plain, plain);
+		buf_str(line, t.p[i] == '"' ? "\\\"" : t.p[i] == '\t' ? "\\t" : "\\\\");
+		plain = (size_t)-1;
 	}
+	buf_add(line, t.p + t.n - plain, plain);
 	buf_str(line, "\"");
 }
 
@@ -153,10 +155,14 @@ int change_event(struct change *c, const char *event, struct ref ref, const char
 		return -ENOMEM;
 	buf_str(&line, "{\"time\":\"");
 	value_time.format(&c->now, &line);
-	buf_printf(&line, "\",\"event\":\"%s\",\"path\":", event);
+	buf_str(&line, "\",\"event\":\"");
+	buf_str(&line, event);
+	buf_str(&line, "\",\"path\":");
 	add_string(&line, buf_as_text(&path));
-	buf_printf(&line, ",\"uid\":%u,\"pid\":%d", c->intent->caller.uid,
-		   (int)c->intent->caller.pid);
+	buf_str(&line, ",\"uid\":");
+	buf_number(&line, c->intent->caller.uid, 1);
+	buf_str(&line, ",\"pid\":");
+	buf_number(&line, (uint64_t)c->intent->caller.pid, 1);
 	if (said.len) {
 		buf_str(&line, ",\"detail\":");
 		add_string(&line, buf_as_text(&said));

@@ -2,7 +2,6 @@
 /* The types of values: how each is parsed, printed and described. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
 #include <time.h>
@@ -71,7 +70,7 @@ static int parse_number(struct text t, void *field)
 
 static void format_number(const void *field, struct buf *out)
 {
-	buf_printf(out, "%" PRIu64, number(field));
+	buf_number(out, number(field), 1);
 }
 
 /* 10G, 512M, 1T, 64KiB or bytes: powers of two, as lvcreate and qemu-img have it. */
@@ -189,6 +188,13 @@ static int parse_pool(struct text t, void *field)
 }
 
 /* RFC 3339 in UTC; nothing for "never". */
+static void add_part(struct buf *out, unsigned n, unsigned digits, const char *after)
+{
+	buf_number(out, n, digits);
+	buf_str(out, after);
+}
+
+/* As RFC 3339 has it, in milliseconds. */
 static void format_time(const void *field, struct buf *out)
 {
 	int64_t ns = *(const int64_t *)field;
@@ -198,8 +204,13 @@ static void format_time(const void *field, struct buf *out)
 	if (!ns)
 		return;
 	gmtime_r(&seconds, &tm);
-	buf_printf(out, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-		   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ns / 1000000 % 1000));
+	add_part(out, (unsigned)tm.tm_year + 1900, 4, "-");
+	add_part(out, (unsigned)tm.tm_mon + 1, 2, "-");
+	add_part(out, (unsigned)tm.tm_mday, 2, "T");
+	add_part(out, (unsigned)tm.tm_hour, 2, ":");
+	add_part(out, (unsigned)tm.tm_min, 2, ":");
+	add_part(out, (unsigned)tm.tm_sec, 2, ".");
+	add_part(out, (unsigned)(ns / 1000000 % 1000), 3, "Z");
 }
 
 static void format_uuid(const void *field, struct buf *out)
@@ -214,10 +225,11 @@ static void format_thousandths(const void *field, struct buf *out)
 {
 	uint64_t n = number(field);
 
-	if (n % 1000)
-		buf_printf(out, "%" PRIu64 ".%03" PRIu64, n / 1000, n % 1000);
-	else
-		buf_printf(out, "%" PRIu64, n / 1000);
+	buf_number(out, n / 1000, 1);
+	if (n % 1000) {
+		buf_str(out, ".");
+		buf_number(out, n % 1000, 3);
+	}
 }
 
 const struct value_type value_line = {

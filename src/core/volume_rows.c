@@ -53,14 +53,16 @@ static int render_name(struct view *view, const union any *object, struct buf *o
 static int render_user(struct view *view, const union any *object, struct buf *out)
 {
 	(void)view;
-	buf_printf(out, "%u\n", object->o.inode.uid);
+	buf_number(out, object->o.inode.uid, 1);
+	buf_str(out, "\n");
 	return 0;
 }
 
 static int render_tenant(struct view *view, const union any *object, struct buf *out)
 {
 	(void)view;
-	buf_printf(out, "%u\n", object->o.inode.gid);
+	buf_number(out, object->o.inode.gid, 1);
+	buf_str(out, "\n");
 	return 0;
 }
 

@@ -67,6 +67,18 @@ void buf_line(struct buf *b, struct text t)
 	}
 }
 
+void buf_number(struct buf *b, uint64_t n, unsigned digits)
+{
+	char text[20]; /* UINT64_MAX */
+	size_t at = sizeof(text);
+
+	while (at && (n || at == sizeof(text) || sizeof(text) - at < digits)) {
+		text[--at] = (char)('0' + n % 10);
+		n /= 10;
+	}
+	buf_add(b, text + at, sizeof(text) - at);
+}
+
 /* Most of what is printed fits into the room that there is. */
 void buf_printf(struct buf *b, const char *format, ...)
 {

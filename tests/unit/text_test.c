@@ -177,6 +177,25 @@ static void test_buf_grows(void **state)
 }
 
 /* The very lengths at which it must grow, with room for the NUL. */
+static void test_buf_number(void **state)
+{
+	BUF_AUTO(b);
+
+	(void)state;
+	buf_number(&b, 0, 1);
+	buf_str(&b, " ");
+	buf_number(&b, 0, 0);
+	buf_str(&b, " ");
+	buf_number(&b, 7, 3);
+	buf_str(&b, " ");
+	buf_number(&b, 1234, 3);
+	buf_str(&b, " ");
+	buf_number(&b, UINT64_MAX, 1);
+	buf_str(&b, " ");
+	buf_number(&b, 10, 99);
+	assert_string_equal(b.data, "0 0 007 1234 18446744073709551615 00000000000000000010");
+}
+
 static void test_buf_edges(void **state)
 {
 	static const char bytes[600];
@@ -243,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_comparing),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_buf_number),
 		cmocka_unit_test(test_buf_grows),
 		cmocka_unit_test(test_buf_edges),
 		cmocka_unit_test(test_buf_failure_sticks),
