@@ -60,6 +60,9 @@ struct link_ops {
 	bool files; /* its entries are no symlinks but read-only files */
 };
 
+/* Docks, pools, what they can do. */
+#define NODE_FIXED_WHY "what is in here follows the configuration: change it there and send SIGHUP"
+
 struct node {
 	const char *name;
 	enum node_type type;
@@ -84,7 +87,7 @@ struct node {
 	int64_t (*since)(struct view *view, const union any *object, uint8_t node);
 	int (*readlink)(struct tx *tx, const union any *object, struct buf *out);
 	enum kind child;     /* of NODE_CHILDREN */
-	bool fixed;	     /* NODE_CHILDREN that users can't add to: docks, pools */
+	bool fixed;	     /* NODE_CHILDREN that users can't add to: NODE_FIXED_WHY */
 	const struct link_ops *links;
 	const char *help;    /* for the manual */
 };

@@ -31,8 +31,10 @@ static int writable_container(struct change *c, struct ref ref, const struct nod
 	if (rc)
 		return rc;
 	node = node_of(head.kind, ref.node);
-	if (!node || node->type != NODE_CHILDREN || node->fixed)
-		return error_set(c->err, EACCES, "nothing can be made here");
+	if (!node || node->type != NODE_CHILDREN)
+		return error_set(c->err, EACCES, "nothing can be made, moved or removed here");
+	if (node->fixed)
+		return error_set(c->err, EACCES, NODE_FIXED_WHY);
 	*ret = node;
 	return 0;
 }

@@ -155,6 +155,8 @@ static void refuse_name(fuse_req_t req, const struct place *p)
 			 p->name);
 	else if (p->row && p->row->child == KIND_KEY && !p->row->fixed)
 		snprintf(why, sizeof(why), "%.255s: not the name of a key", p->name);
+	else if (p->row && p->row->fixed)
+		snprintf(why, sizeof(why), "%.255s: " NODE_FIXED_WHY, p->name);
 	else
 		snprintf(why, sizeof(why), "%.255s: no attribute has that name, and it is not one that "
 			 "programs give to temporary files", p->name);

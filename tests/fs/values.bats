@@ -128,6 +128,18 @@ volumes/made" ]
 	[ "$(n_events)" = $((n + 3)) ]
 }
 
+@test "docks and pools are changed in the configuration, and a refusal says so" {
+	local n
+	n=$(n_events)
+	refused EACCES mkdir "$mnt/docks/other"
+	refused EACCES mkdir "$mnt/docks/mem/pools/other"
+	refused EACCES rmdir "$mnt/docks/mem"
+	refused EACCES rmdir "$mnt/docks/mem/pools/tiny"
+	refused EACCES mv "$mnt/docks/mem" "$mnt/docks/moved"
+	tail -n +$((n + 1)) "$mnt/events" | grep -c 'follows the configuration' >"$BATS_TEST_TMPDIR/n"
+	[ "$(cat "$BATS_TEST_TMPDIR/n")" = 5 ]
+}
+
 @test "a refused write leaves the handle usable" {
 	run -0 "$python" - "$mnt/volumes/made/description" "$mnt/volumes/made/max_writers" <<-'END'
 		import os, sys
