@@ -76,7 +76,7 @@ check-man: $(PAGES)
 
 # What is freed is filled, so that libfuse and others, which are not instrumented, trip over it.
 asan: ready-tools
-	$Q ASAN_OPTIONS=max_free_fill_size=4096:free_fill_byte=85 tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined TOOLS=stress \
+	$Q ASAN_OPTIONS=max_free_fill_size=4096:free_fill_byte=85 tests/check B=$B-asan CC=$(CC) SANITIZE=address,undefined \
 		check-unit check-drivers check-fs check-tools
 tsan: ready-test
 	$Q $(MAKE) B=$B-tsan SANITIZE=thread $(RACES:%=$B-tsan/tests/unit/%_test)
