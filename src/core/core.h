@@ -154,6 +154,10 @@ int set_inode(struct change *c, struct ref ref, unsigned fields, const struct in
 /* tree.c */
 /* What a node shows before anybody has changed it; `node` NULL: the object's directory. */
 void inode_default(const struct node *node, const struct object *o, struct inode_state *ret);
+/* Has it a name in its object's directory? Links have theirs in other places. */
+bool node_is_shown(const struct node *node);
+/* Where an object of this kind stands in its container: as a directory or as a key's file. */
+struct ref ref_of_child(enum kind kind, uint64_t number);
 /* The value as core_read() shows it, of an object that need not be in the records yet. */
 int node_show(struct view *v, const union any *object, uint8_t node, struct buf *out);
 
