@@ -45,7 +45,7 @@ if [ "${BENCH_QUICK:-0}" = 1 ]; then
 else
 	rounds=5 volumes=100000 cold_stats=2000 warm=500 listed=1000 writes=1000 placed=30
 	pools=1000 # of each of ten docks
-	attach_rounds=11 attaches=64 script=20
+	attach_rounds=11 attaches=128 script=20
 	many=5125 # not a multiple of what a tgtd holds: the next one meets a half-full tgtd
 fi
 
