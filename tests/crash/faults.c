@@ -23,6 +23,9 @@
 /*
  * FAULT_NOSYNC=1: the state is never synced, as with MDB_NOSYNC.
  *
+ * FAULT_HANG=FILE: while there is that file the disk does not come back from a sync; whoever
+ * waits for it makes FILE.met.
+ *
  * FAULT_CONTROL=FILE: a page that the test has mapped too. The countdown-th call of kind `call`
  * from then on, and the `times` - 1 after it, fail with `error`. `seen` counts all calls, `hits`
  * those that were made to fail. With FAULT_TRACE=1 standard error tells which. What is below is in the library's own place in the order of
@@ -171,8 +174,22 @@ ssize_t writev(int fd, const struct iovec *iov, int n)
 	return FAIL_OR(CALL_PWRITE, -1, writev, fd, iov, n);
 }
 
+static void hang(void)
+{
+	const char *path = getenv("FAULT_HANG");
+	char met[4096];
+
+	if (!path || access(path, F_OK))
+		return;
+	snprintf(met, sizeof(met), "%s.met", path);
+	close((int)syscall(SYS_openat, AT_FDCWD, met, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	while (!access(path, F_OK))
+		usleep(1000);
+}
+
 int fdatasync(int fd)
 {
+	hang();
 	return FAIL_OR(CALL_FDATASYNC, -1, fdatasync, fd);
 }
 
