@@ -195,6 +195,14 @@ static void test_group_commit(void **state)
 	}
 }
 
+static void await_done(struct put *p, unsigned n)
+{
+	pthread_mutex_lock(p->lock);
+	while (*p->done < n)
+		pthread_cond_wait(p->wake, p->lock);
+	pthread_mutex_unlock(p->lock);
+}
+
 /* Who comes alone writes himself, unless he cannot wait. */
 static void test_alone(void **state)
 {
@@ -211,13 +219,10 @@ static void test_alone(void **state)
 
 	text_copy(queued.key, sizeof(queued.key), TEXT("queued"));
 	store_submit(b->f.store, &submitted.m);
-	assert_int_equal(done, 1);
-	assert_true(pthread_equal(submitted.finisher, pthread_self()));
+	await_done(&submitted, 1);
 	store_queue(b->f.store, &queued.m);
-	pthread_mutex_lock(&lock);
-	while (done < 2)
-		pthread_cond_wait(&wake, &lock);
-	pthread_mutex_unlock(&lock);
+	await_done(&queued, 2);
+	assert_true(pthread_equal(submitted.finisher, pthread_self()));
 	assert_false(pthread_equal(queued.finisher, pthread_self()));
 	assert_true(has(b, TABLE_OBJECTS, "submitted"));
 	assert_true(has(b, TABLE_OBJECTS, "queued"));
