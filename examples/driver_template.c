@@ -139,12 +139,14 @@ static int template_export(struct backend *b, const struct backend_volume *volum
 static int template_probe(struct backend *b, const struct backend_volume *volume,
 			  const struct backend_export *export_,
 			  const struct backend_connection *connection,
-			  enum access_mode *ret_mode, struct error *err)
+			  enum access_mode *ret_mode, struct probe **ret_left,
+			  struct error *err)
 {
 	(void)b;
 	(void)export_;
 	(void)connection;
 	(void)ret_mode;
+	(void)ret_left;
 	return not_yet("probe", volume, err);
 }
 

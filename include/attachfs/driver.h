@@ -77,6 +77,7 @@ struct pool_usage {
 };
 
 struct backend; /* the driver's own state for one dock */
+struct probe;	/* the driver's own, of one look at an export */
 
 typedef int export_fn(void *arg, const char *volume_id, const struct backend_export *export_);
 typedef int backing_fn(void *arg, const char *pool, const char *volume_id, uint64_t bytes);
@@ -138,12 +139,20 @@ struct driver {
 		      const struct backend_export *export_, struct backend_connection *ret,
 		      struct error *err);
 
-	/* Proves the export as the host would: login, LUN, capacity, write protection. Stores
-	 * the mode that was seen. -EIO (and a sentence) when what is seen is not `export_`. */
+	/*
+	 * Proves the export as the host would: login, LUN, capacity, write protection. Stores
+	 * the mode that was seen. -EIO (and a sentence) when what is seen is not `export_`.
+	 * With `ret_left` (may be NULL) it need not wait for the answer to its logout: *ret_left, which
+	 * was NULL, may then be what waits for it, for probe_end(), whatever was seen. The caller may
+	 * tell of that first, but calls nothing else for this volume before.
+	 */
 	int (*probe)(struct backend *backend, const struct backend_volume *volume,
 		     const struct backend_export *export_,
 		     const struct backend_connection *connection, enum access_mode *ret_mode,
-		     struct error *err);
+		     struct probe **ret_left, struct error *err);
+
+	/* Optional: waits until the session that probe() left has ended. */
+	void (*probe_end)(struct probe *left);
 
 	/* Takes the access away, ends the host's sessions on this export, and returns 0 only when
 	 * there is provably none left and a new login is refused. No other host notices. */

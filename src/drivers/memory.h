@@ -34,7 +34,7 @@ int memory_export_(struct backend *b, const struct backend_volume *volume,
 int memory_probe(struct backend *b, const struct backend_volume *volume,
 		 const struct backend_export *export_,
 		 const struct backend_connection *connection, enum access_mode *ret_mode,
-		 struct error *err);
+		 struct probe **ret_left, struct error *err);
 int memory_unexport(struct backend *b, const struct backend_volume *volume,
 		    const struct backend_export *export_, struct error *err);
 int memory_fence(struct backend *b, const struct backend_volume *volume,

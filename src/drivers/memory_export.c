@@ -48,13 +48,14 @@ int memory_export_(struct backend *b, const struct backend_volume *volume,
 int memory_probe(struct backend *b, const struct backend_volume *volume,
 		 const struct backend_export *export_,
 		 const struct backend_connection *connection, enum access_mode *ret_mode,
-		 struct error *err)
+		 struct probe **ret_left, struct error *err)
 {
 	struct memory_export *e;
 	enum access_mode seen = ACCESS_NONE;
 	int rc = memory_fault(&b->faults, "probe", err);
 
 	(void)connection;
+	(void)ret_left;
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&b->lock);

@@ -4,6 +4,7 @@
 
 #include "attachfs/cleanup.h"
 #include "attachfs/log.h"
+#include "attachfs/probe.h"
 
 #include "filepool.h"
 
@@ -290,6 +291,7 @@ const struct driver tgt_driver = {
 	.purge = tgt_purge,
 	.export = tgt_export,
 	.probe = tgt_probe,
+	.probe_end = probe_end,
 	.unexport = tgt_unexport,
 	.fence = tgt_fence,
 	.sessions = tgt_sessions,

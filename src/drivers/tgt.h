@@ -163,7 +163,7 @@ int tgt_export(struct backend *b, const struct backend_volume *volume,
 	       struct error *err);
 int tgt_probe(struct backend *b, const struct backend_volume *volume,
 	      const struct backend_export *e, const struct backend_connection *connection,
-	      enum access_mode *ret_mode, struct error *err);
+	      enum access_mode *ret_mode, struct probe **ret_left, struct error *err);
 int tgt_unexport(struct backend *b, const struct backend_volume *volume,
 		 const struct backend_export *e, struct error *err);
 /* Takes the host's name and secret from the target and ends its sessions; proves nothing. */

@@ -309,8 +309,8 @@ int tgt_export(struct backend *b, const struct backend_volume *volume,
 }
 
 int tgt_probe(struct backend *b, const struct backend_volume *volume,
-		     const struct backend_export *e, const struct backend_connection *connection,
-		     enum access_mode *ret_mode, struct error *err)
+	      const struct backend_export *e, const struct backend_connection *connection,
+	      enum access_mode *ret_mode, struct probe **ret_left, struct error *err)
 {
 	struct probe_request request = {
 		.portal = connection->target_portal,
@@ -322,7 +322,7 @@ int tgt_probe(struct backend *b, const struct backend_volume *volume,
 		.timeout_ms = PROBE_MS,
 	};
 	struct probe_answer answer;
-	int rc = probe_look(&request, &answer, err);
+	int rc = probe_look(&request, &answer, ret_left, err);
 
 	(void)b;
 	if (rc)

@@ -56,29 +56,52 @@ static void on_connect(struct iscsi_context *iscsi, int status, void *data, void
 
 int probe_say(struct probe *p, int code, const char *what)
 {
+	if (!p->err)
+		return -code;
 	return error_set(p->err, code, "%s at %s, as %s: %s", p->request->target,
 			 p->request->portal, p->request->initiator, what);
 }
 
+static int serve(struct probe *p, int events)
+{
+	return iscsi_service(p->iscsi, events) < 0 && p->pending
+		       ? probe_say(p, ECONNREFUSED, "the connection broke")
+		       : 0;
+}
+
+/* A socket takes as much as a request at once, and is not asked before. */
+static int send_queued(struct probe *p)
+{
+	return p->connected && iscsi_which_events(p->iscsi) & POLLOUT ? serve(p, POLLOUT) : 0;
+}
+
+static int wait_once(struct probe *p)
+{
+	int64_t left = p->deadline - monotonic_ms();
+	struct pollfd fd = {
+		.fd = iscsi_get_fd(p->iscsi),
+		.events = (short)iscsi_which_events(p->iscsi),
+	};
+
+	if (left <= 0)
+		return probe_say(p, ETIMEDOUT, "no answer in time");
+	if (fd.fd < 0)
+		return probe_say(p, ECONNREFUSED, "the connection broke");
+	if (poll(&fd, 1, (int)left) < 0 && errno != EINTR)
+		return probe_say(p, errno, "poll failed");
+	return serve(p, fd.revents);
+}
+
 int probe_wait(struct probe *p)
 {
-	while (p->pending) {
-		int64_t left = p->deadline - monotonic_ms();
-		struct pollfd fd = {
-			.fd = iscsi_get_fd(p->iscsi),
-			.events = (short)iscsi_which_events(p->iscsi),
-		};
+	int rc = 0;
 
-		if (left <= 0)
-			return probe_say(p, ETIMEDOUT, "no answer in time");
-		if (fd.fd < 0)
-			return probe_say(p, ECONNREFUSED, "the connection broke");
-		if (poll(&fd, 1, (int)left) < 0 && errno != EINTR)
-			return probe_say(p, errno, "poll failed");
-		if (iscsi_service(p->iscsi, fd.revents) < 0 && p->pending)
-			return probe_say(p, ECONNREFUSED, "the connection broke");
+	while (!rc && p->pending) {
+		rc = send_queued(p);
+		if (!rc && p->pending)
+			rc = wait_once(p);
 	}
-	return 0;
+	return rc;
 }
 
 static int open_session(struct probe *p)
@@ -111,6 +134,7 @@ static int connect_portal(struct probe *p)
 	rc = probe_wait(p);
 	if (!rc && p->status != SCSI_STATUS_GOOD)
 		rc = probe_say(p, ECONNREFUSED, "the portal does not answer");
+	p->connected = !rc;
 	return rc;
 }
 
@@ -130,18 +154,24 @@ static int log_in(struct probe *p)
 	return rc;
 }
 
-/* Waits for the logout's answer, so that the target has forgotten the session afterwards. */
-static void close_session(struct probe *p)
+/* Sends the logout, if there is a session. From here on nobody is told of errors. */
+static void log_out(struct probe *p)
 {
-	struct error *err = p->err;
-
 	p->err = NULL;
+	p->pending = 0;
+	if (!p->logged_in || iscsi_logout_async(p->iscsi, on_done, p))
+		return;
 	p->pending = 1;
-	if (p->logged_in && !iscsi_logout_async(p->iscsi, on_done, p))
-		probe_wait(p);
+	send_queued(p);
+}
+
+/* Waits for the logout's answer, so that the target has forgotten the session afterwards. */
+void probe_end(struct probe *p)
+{
+	probe_wait(p);
 	if (p->iscsi)
 		iscsi_destroy_context(p->iscsi);
-	p->err = err;
+	free(p);
 }
 
 static int begin(struct probe *p)
@@ -153,35 +183,53 @@ static int begin(struct probe *p)
 	return rc ? rc : log_in(p);
 }
 
-int probe_look(const struct probe_request *request, struct probe_answer *ret, struct error *err)
+static struct probe *probe_new(const struct probe_request *request, struct error *err)
 {
-	struct probe p = {
-		.deadline = monotonic_ms() + request->timeout_ms,
-		.request = request,
-		.err = err,
-	};
-	int rc = begin(&p);
+	struct probe *p = calloc(1, sizeof(*p));
 
+	if (!p) {
+		error_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	p->deadline = monotonic_ms() + request->timeout_ms;
+	p->request = request;
+	p->err = err;
+	return p;
+}
+
+int probe_look(const struct probe_request *request, struct probe_answer *ret,
+	       struct probe **ret_left, struct error *err)
+{
+	struct probe *p = probe_new(request, err);
+	int rc;
+
+	if (!p)
+		return -ENOMEM;
+	rc = begin(p);
 	KILL_POINT(probe_logged_in);
 	if (!rc)
-		rc = probe_lun(&p, ret);
-	close_session(&p);
+		rc = probe_lun(p, ret);
+	log_out(p);
+	if (ret_left && !rc)
+		*ret_left = p;
+	else
+		probe_end(p);
 	return rc;
 }
 
 int probe_refused(const struct probe_request *request, struct error *err)
 {
-	struct probe p = {
-		.deadline = monotonic_ms() + request->timeout_ms,
-		.request = request,
-		.err = err,
-	};
-	int rc = begin(&p);
+	struct probe *p = probe_new(request, err);
+	int rc;
 
+	if (!p)
+		return -ENOMEM;
+	rc = begin(p);
 	if (!rc)
-		rc = probe_say(&p, EIO, "the login is still admitted");
+		rc = probe_say(p, EIO, "the login is still admitted");
 	else if (rc == -EACCES)
 		rc = 0;
-	close_session(&p);
+	log_out(p);
+	probe_end(p);
 	return rc;
 }

@@ -16,10 +16,10 @@ struct probe {
 	struct iscsi_context *iscsi;
 	int64_t deadline;
 	unsigned pending;
-	bool logged_in;
+	bool connected, logged_in;
 	int status;
 	unsigned refusal;
-	const struct probe_request *request;
+	const struct probe_request *request; /* valid as long as `err` is not NULL */
 	struct error *err;
 };
 

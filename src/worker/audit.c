@@ -195,7 +195,7 @@ static int probe(struct audit *a, const struct work *w)
 
 	if (rc)
 		return rc;
-	if (a->driver->probe(a->backend, &w->volume, &w->want, &connection, &seen, &err) &&
+	if (a->driver->probe(a->backend, &w->volume, &w->want, &connection, &seen, NULL, &err) &&
 	    !is_between(a, w->volume_number))
 		return differs(a, w->object, "as its host sees it: %s", err.text);
 	return 0;

@@ -114,7 +114,8 @@ static int apply_wanted(void *arg, const struct work *w)
 	volume.pool = w->pool;
 	rc = c->d->driver->export(c->d->backend, &volume, &w->want, &connection, &err);
 	if (!rc && !c->grows)
-		rc = c->d->driver->probe(c->d->backend, &volume, &w->want, &connection, &seen, &err);
+		rc = c->d->driver->probe(c->d->backend, &volume, &w->want, &connection, &seen, NULL,
+					 &err);
 	KILL_POINT(compare_applied);
 	if (rc) {
 		log_warning("dock %s: volume %s, %s: %s", c->d->conf->name, volume.id,

@@ -76,17 +76,27 @@ static int settle(struct dock_worker *d, const struct work *w, int result,
 	return core_settle(d->core, w, result, connection, seen, err);
 }
 
+static void end_probe(struct dock_worker *d, struct probe **left)
+{
+	if (*left)
+		d->driver->probe_end(*left);
+	*left = NULL;
+}
+
 /* Export and probe; an export that fails its probe is withdrawn, for ever so long. */
 static int export_and_probe(struct dock_worker *d, const struct work *w,
 			    struct backend_connection *connection, enum access_mode *seen,
-			    struct error *err)
+			    struct probe **left, struct error *err)
 {
 	struct error ignored;
 	int rc = d->driver->export(d->backend, &w->volume, &w->want, connection, err);
 
 	KILL_POINT(work_exported);
 	if (!rc)
-		rc = d->driver->probe(d->backend, &w->volume, &w->want, connection, seen, err);
+		rc = d->driver->probe(d->backend, &w->volume, &w->want, connection, seen, left,
+				      err);
+	if (rc)
+		end_probe(d, left);
 	if (rc && !is_passing(rc) &&
 	    d->driver->unexport(d->backend, &w->volume, &w->want, &ignored))
 		dock_kick(d, w->volume_number, KICK_COMPARE);
@@ -98,6 +108,7 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 	struct backend_export other = other_mode(&w->want);
 	struct backend_connection connection = {0};
 	enum access_mode seen = ACCESS_NONE;
+	struct probe *left = NULL;
 	int rc = 0;
 
 	if (w->sessions_forbid)
@@ -109,10 +120,12 @@ static int attach(struct dock_worker *d, const struct work *w, struct error *err
 			return rc;
 	}
 	if (!rc)
-		rc = export_and_probe(d, w, &connection, &seen, err);
+		rc = export_and_probe(d, w, &connection, &seen, &left, err);
 	if (is_passing(rc))
 		return rc;
-	return settle(d, w, rc, &connection, seen, err);
+	rc = settle(d, w, rc, &connection, seen, err);
+	end_probe(d, &left); /* the disk took longer than that, and nobody waits for it */
+	return rc;
 }
 
 /* Both modes: an interrupted switch may have left either. */

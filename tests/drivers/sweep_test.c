@@ -51,7 +51,8 @@ static void attach(struct bed *bed, const struct backend_volume *v, struct attac
 	enum access_mode seen = ACCESS_NONE;
 
 	bed_ok(bed, bed->driver->export(bed->backend, v, &a->e, &a->c, &bed->err));
-	bed_ok(bed, bed->driver->probe(bed->backend, v, &a->e, &a->c, &seen, &bed->err));
+	bed_ok(bed, bed->driver->probe(bed->backend, v, &a->e, &a->c, &seen, NULL,
+					 &bed->err));
 	assert_int_equal(seen, a->e.mode);
 	a->on = true;
 }
@@ -615,6 +616,37 @@ static void sessions_are_counted_and_ended(void **state)
 	host_close(hb);
 }
 
+/* What was seen is known before the session has ended; afterwards there is none. */
+static void probe_apart(struct bed *bed, const struct backend_volume *v, struct attached *a, int want)
+{
+	struct probe *left = NULL;
+	enum access_mode seen;
+	int n = 0;
+
+	assert_int_equal(bed->driver->probe(bed->backend, v, &a->e, &a->c, &seen, &left, &bed->err),
+			 want);
+	if (left)
+		bed->driver->probe_end(left);
+	bed_ok(bed, bed->driver->sessions(bed->backend, v, &a->e, count_session, &n, &bed->err));
+	assert_int_equal(n, 0);
+}
+
+static void a_probe_leaves_no_session(void **state)
+{
+	struct bed *bed = *state;
+	struct backend_volume v = bed_volume(11), larger = v;
+	struct attached a = attached(0, ACCESS_RW);
+
+	bed_ok(bed, bed->driver->provision(bed->backend, &v, &bed->err));
+	attach(bed, &v, &a);
+	for (int i = 0; i < 50; i++)
+		probe_apart(bed, &v, &a, 0);
+	larger.size_bytes *= 2;
+	if (bed->real)
+		probe_apart(bed, &larger, &a, -EIO);
+	detach(bed, &v, &a);
+}
+
 static uint64_t epoch_of(struct bed *bed)
 {
 	uint64_t epoch = 0;
@@ -722,7 +754,7 @@ static void *drive_lane(void *arg)
 		for (int k = 0; k < 2 && !lane->rc; k++) {
 			lane->rc = d->export(b, &v, &e[k], &c, &lane->err);
 			if (!lane->rc)
-				lane->rc = d->probe(b, &v, &e[k], &c, &seen, &lane->err);
+				lane->rc = d->probe(b, &v, &e[k], &c, &seen, NULL, &lane->err);
 		}
 		for (int k = 0; k < 2 && !lane->rc; k++)
 			lane->rc = d->unexport(b, &v, &e[k], &lane->err);
@@ -786,7 +818,8 @@ int main(void)
 		TEST(who_knocks_does_not_hold_up_others),
 		TEST(repeats_are_harmless),
 		TEST(a_mode_is_switched),	  TEST(it_grows_online),
-		TEST(sessions_are_counted_and_ended), TEST(a_restart_is_noticed),
+		TEST(sessions_are_counted_and_ended), TEST(a_probe_leaves_no_session),
+		TEST(a_restart_is_noticed),
 		TEST(exports_are_adopted),	  TEST(volumes_go_in_parallel),
 		TEST(usage_is_told),
 	};

@@ -60,7 +60,7 @@ static struct attached attach(struct bed *bed, const struct backend_volume *v, u
 	enum access_mode seen;
 
 	bed_ok(bed, bed->driver->export(bed->backend, v, &a.e, &a.c, &bed->err));
-	bed_ok(bed, bed->driver->probe(bed->backend, v, &a.e, &a.c, &seen, &bed->err));
+	bed_ok(bed, bed->driver->probe(bed->backend, v, &a.e, &a.c, &seen, NULL, &bed->err));
 	return a;
 }
 
@@ -309,7 +309,7 @@ static void targets_go_to_a_second_daemon(void **state)
 
 		if (i % 50 == 0)
 			bed_ok(bed, bed->driver->probe(bed->backend, &v, &all[i].e, &all[i].c,
-						       &seen, &bed->err));
+						       &seen, NULL, &bed->err));
 		detach(bed, &v, &all[i]);
 	}
 }
@@ -384,7 +384,8 @@ static void figures(void **state)
 
 		bed_ok(bed, bed->driver->export(bed->backend, &v, &a.e, &a.c, &bed->err));
 		t1 = microseconds();
-		bed_ok(bed, bed->driver->probe(bed->backend, &v, &a.e, &a.c, &seen, &bed->err));
+		bed_ok(bed, bed->driver->probe(bed->backend, &v, &a.e, &a.c, &seen, NULL,
+					       &bed->err));
 		t2 = microseconds();
 		detach(bed, &v, &a);
 		export_ += t1 - t0;
