@@ -26,9 +26,9 @@ bool attachment_is_out(const struct attachment *a)
 	       a->status == ATTACHMENT_DRAFT;
 }
 
-/* The volume, its pool and its dock. */
+/* The volume and its pool. */
 struct place {
-	union any volume, pool, dock;
+	union any volume, pool;
 };
 
 static int get_place(struct change *c, const struct attachment *a, struct place *ret)
@@ -40,7 +40,17 @@ static int get_place(struct change *c, const struct attachment *a, struct place 
 	if (!ret->volume.volume.pool)
 		return error_set(c->err, EBUSY, "volume %s is new: write its size first",
 				 ret->volume.o.name);
-	return pool_get(c->tx, ret->volume.volume.pool, &ret->pool, &ret->dock);
+	return object_get_kind(c->tx, ret->volume.volume.pool, KIND_POOL, &ret->pool);
+}
+
+static int refuse_second(struct change *c, const struct object *pool)
+{
+	struct object_head dock;
+	int rc = object_get_head(c->tx, pool->parent, &dock);
+
+	return rc ? rc
+		  : error_set(c->err, EOPNOTSUPP, "pool %.*s:%s no longer supports multiattach",
+			      TEXT_ARG(dock.name), pool->name);
 }
 
 /* mkdir: the volume is held from here on, and nothing else happens. */
@@ -66,9 +76,8 @@ static int reserve(struct change *c, union any *object)
 				 "first",
 				 p.volume.o.name, t.holder, t.holder);
 	if (t.total && !p.pool.pool.multiattach)
-		return error_set(c->err, EOPNOTSUPP, "pool %s:%s no longer supports multiattach",
-				 p.dock.o.name, p.pool.o.name);
-	rc = volume_touch(c, a->o.parent);
+		return refuse_second(c, &p.pool.o);
+	rc = volume_touch(c, &p.volume.volume);
 	return rc ? rc : link_add_attachment(c, a);
 }
 
@@ -152,13 +161,17 @@ static int check_siblings(struct change *c, const struct attachment *a, const st
  */
 static int make_secret(struct change *c, struct attachment *a)
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char random[16];
 	char secret[2 * sizeof(random) + 1], user[CHAP_USER_MAX + 1], id[UUID_TEXT_SIZE];
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return error_set(c->err, EIO, "no random numbers");
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(secret + 2 * i, 3, "%02x", random[i]);
+	for (size_t i = 0; i < sizeof(random); i++) {
+		secret[2 * i] = digits[random[i] >> 4];
+		secret[2 * i + 1] = digits[random[i] & 15];
+	}
+	secret[2 * sizeof(random)] = '\0';
 	uuid_unparse_lower(a->o.id, id);
 	snprintf(user, sizeof(user), "%.18s.%u@%.*s", id, (unsigned)a->generation,
 		 TEXT_ARG(a->host_initiator));
@@ -170,7 +183,7 @@ static int make_secret(struct change *c, struct attachment *a)
 static int begin_work(struct change *c, struct attachment *a, const struct place *p,
 		      enum attachment_status status, unsigned timeout_ms)
 {
-	int rc = volume_touch(c, a->o.parent);
+	int rc = volume_touch(c, &p->volume.volume);
 
 	if (rc)
 		return rc;
@@ -185,7 +198,7 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	c->intent->mutation.lazy = status == ATTACHMENT_ATTACHING ||
 				   status == ATTACHMENT_DETACHING;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
-	return change_unsettled(c, p->dock.o.number, a->o.parent, a->o.number);
+	return change_unsettled(c, p->pool.o.parent, a->o.parent, a->o.number);
 }
 
 /* May it be attached, if attachment `gone` were not there? Finds its host's initiator. */
@@ -300,7 +313,7 @@ int attachment_begin_fence(struct change *c, struct attachment *a, unsigned time
 int attachment_detached(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
-	int rc = volume_touch(c, a->o.parent);
+	int rc = volume_touch_number(c, a->o.parent);
 
 	if (!rc)
 		rc = link_remove_attachment(c, a);

@@ -109,20 +109,32 @@ int change_add(struct change *c, union any *object)
 	return rc ? rc : change_save(c, object);
 }
 
-int change_store(struct change *c, union any *object)
+static int store_record(struct change *c, union any *object)
 {
 	uint8_t room[8];
 	BUF_AUTO(record);
-	int rc = change_stamp(c, object);
+	int rc = object_encode(object, &record);
 
-	if (!rc)
-		rc = object_encode(object, &record);
 	if (!rc)
 		rc = tx_put(c->tx, TABLE_OBJECTS, number_key(room, object->o.number),
 			    buf_as_text(&record));
 	if (!rc)
 		change_note_attrs(c, object->o.kind, object->o.number);
 	return rc ? rc : change_note_dependents(c, object);
+}
+
+int change_store(struct change *c, union any *object)
+{
+	int rc = change_stamp(c, object);
+
+	return rc ? rc : store_record(c, object);
+}
+
+int change_save_times(struct change *c, union any *object)
+{
+	object->o.updated = c->now;
+	change_stamp_followers(object);
+	return store_record(c, object);
 }
 
 void change_set_error(struct change *c, union any *object, struct text why)

@@ -60,6 +60,8 @@ int change_add(struct change *c, union any *object);
 /* Writes it back and notes what the kernel must forget; change_save() also sets `updated`. */
 int change_store(struct change *c, union any *object);
 int change_save(struct change *c, union any *object);
+/* The same if no value of it has changed but by change_touch(): it is not compared with before. */
+int change_save_times(struct change *c, union any *object);
 void change_set_error(struct change *c, union any *object, struct text why);
 /* Out of its container (name and order), keeping the record. */
 int change_unlink(struct change *c, union any *object);
@@ -75,6 +77,8 @@ struct text change_keep(struct change *c, struct text t);
  * that are computed from other records. */
 void change_touch(struct change *c, union any *object, uint8_t node);
 int change_stamp(struct change *c, union any *object);
+/* What is computed from all of the object is as new as `updated`, which has changed. */
+void change_stamp_followers(union any *object);
 /* The node is about to keep what it has shown from elsewhere. */
 void change_carry(struct change *c, union any *object, uint8_t node);
 /* When it was given to the node last, 0 = never. */
@@ -216,7 +220,8 @@ struct tally {
 	char holder[NAME_BYTES_MAX + 1]; /* the first one, for messages */
 };
 /* An attachment is about to change, and with it what is computed from the attachments. */
-int volume_touch(struct change *c, uint64_t volume);
+int volume_touch(struct change *c, const struct volume *v);
+int volume_touch_number(struct change *c, uint64_t volume);
 /* The same if the volume's own status changes. */
 int volume_stamp(struct change *c, const struct volume *before, const struct volume *now);
 /* At the end of a change: of the volumes that were touched. */

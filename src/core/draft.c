@@ -230,7 +230,7 @@ static int move_back(struct change *c, union any *object, struct text *draft_nam
 int draft_again_attachment(struct change *c, union any *object)
 {
 	struct attachment *a = &object->attachment;
-	int rc = volume_touch(c, a->o.parent);
+	int rc = volume_touch_number(c, a->o.parent);
 
 	if (!rc)
 		rc = link_remove_attachment(c, a);

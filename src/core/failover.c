@@ -104,7 +104,7 @@ static int rename_reserved(struct change *c, union any *object, const char *name
 	if (!rc)
 		rc = link_move_initiator(c, a, TEXT_NONE);
 	if (!rc)
-		rc = volume_touch(c, a->o.parent);
+		rc = volume_touch_number(c, a->o.parent);
 	return rc ? rc : change_save(c, object);
 }
 

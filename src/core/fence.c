@@ -24,7 +24,7 @@ static int fence(struct change *c, union any *now, const union any *before)
 	case ATTACHMENT_RESERVED: /* no backend was ever told of it */
 		a->status = ATTACHMENT_FENCED;
 		a->fence_own = 1;
-		return volume_touch(c, a->o.parent);
+		return volume_touch_number(c, a->o.parent);
 	case ATTACHMENT_FENCED:
 		a->fence_own = 1;
 		return 0;
@@ -61,7 +61,7 @@ static int unfence(struct change *c, struct attachment *a)
 				 a->o.name, host.o.name);
 	a->status = ATTACHMENT_RESERVED;
 	a->fence_own = 0;
-	return volume_touch(c, a->o.parent);
+	return volume_touch_number(c, a->o.parent);
 }
 
 int attachment_set_fenced(struct change *c, union any *now, const union any *before)

@@ -139,7 +139,7 @@ static int release_member(struct change *c, const struct host *h, uint64_t numbe
 	a->fenced_by = 0;
 	if (a->status == ATTACHMENT_FENCED && !a->fence_own) {
 		a->status = ATTACHMENT_RESERVED;
-		rc = volume_touch(c, a->o.parent);
+		rc = volume_touch_number(c, a->o.parent);
 	}
 	return rc ? rc : change_save(c, &object);
 }

@@ -202,7 +202,7 @@ static int settle_attachment(struct change *c, struct outcome *o)
 		rc = settled(c, o->work);
 	if (rc)
 		return rc;
-	rc = volume_touch(c, object.o.parent);
+	rc = volume_touch_number(c, object.o.parent);
 	if (rc)
 		return rc;
 	o->host = object.attachment.fenced_by;

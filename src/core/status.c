@@ -138,7 +138,7 @@ struct touched {
 };
 
 /* A change that touches it twice does so in a row. */
-static int touch(struct change *c, const struct volume *v)
+int volume_touch(struct change *c, const struct volume *v)
 {
 	struct touched *last = c->n_touched ? &c->touched[c->n_touched - 1] : NULL;
 
@@ -158,12 +158,12 @@ static int touch(struct change *c, const struct volume *v)
 	return look_at(c->tx, v, &last->before);
 }
 
-int volume_touch(struct change *c, uint64_t number)
+int volume_touch_number(struct change *c, uint64_t number)
 {
 	union any volume;
 	int rc = object_get_kind(c->tx, number, KIND_VOLUME, &volume);
 
-	return rc ? rc : touch(c, &volume.volume);
+	return rc ? rc : volume_touch(c, &volume.volume);
 }
 
 int volume_stamp(struct change *c, const struct volume *before, const struct volume *now)
@@ -171,7 +171,7 @@ int volume_stamp(struct change *c, const struct volume *before, const struct vol
 	bool same = before->status == now->status &&
 		    (before->o.name[0] == '.') == (now->o.name[0] == '.');
 
-	return same ? 0 : touch(c, before);
+	return same ? 0 : volume_touch(c, before);
 }
 
 static int stamp(struct change *c, const struct touched *t)
@@ -188,7 +188,7 @@ static int stamp(struct change *c, const struct touched *t)
 		change_touch(c, &volume, VOLUME_STATUS);
 	if (now.attached != t->before.attached)
 		change_touch(c, &volume, VOLUME_ATTACH_STATUS);
-	return change_save(c, &volume);
+	return change_save_times(c, &volume);
 }
 
 int volumes_touched(struct change *c)

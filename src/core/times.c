@@ -87,27 +87,29 @@ static void note_settable(struct change *c, const union any *now, uint8_t number
 		change_note(c, &(struct note){.type = NOTE_NODE, .ref = {now->o.number, number}});
 }
 
-/* What is computed from all of the object is as new as that. A new owner does not make the object
- * newer, but is told of; a refusal is neither. */
-static void stamp_followers(struct change *c, const union any *before, union any *now,
-			    unsigned stamped)
+void change_stamp_followers(union any *now)
 {
 	const struct kind_ops *ops = kinds[now->o.kind];
-	bool refused = !text_equal(before->o.last_error, now->o.last_error);
 
-	for (uint8_t i = NODE_SELF + 1; i < ops->n_nodes; i++) {
-		if (!(ops->nodes[i].flags & NODE_FOLLOWS))
-			continue;
-		if (now->o.updated != before->o.updated)
+	for (uint8_t i = NODE_SELF + 1; i < ops->n_nodes; i++)
+		if (ops->nodes[i].flags & NODE_FOLLOWS)
 			now->o.attr[i].flags &= (uint8_t)~ATTR_HAS_TIMES;
-		else if (stamped > refused && ops->nodes[i].render)
+}
+
+/* A new owner does not make the object newer, but is told of. */
+static void touch_followers(struct change *c, union any *now)
+{
+	const struct kind_ops *ops = kinds[now->o.kind];
+
+	for (uint8_t i = NODE_SELF + 1; i < ops->n_nodes; i++)
+		if (ops->nodes[i].flags & NODE_FOLLOWS && ops->nodes[i].render)
 			change_touch(c, now, i);
-	}
 }
 
 static void stamp_rows(struct change *c, struct comparison *x, union any *now)
 {
 	const struct kind_ops *ops = kinds[now->o.kind];
+	bool refused = !text_equal(x->before->o.last_error, now->o.last_error);
 	unsigned stamped = 0;
 
 	for (uint8_t i = NODE_SELF + 1; i < ops->n_nodes; i++) {
@@ -118,7 +120,10 @@ static void stamp_rows(struct change *c, struct comparison *x, union any *now)
 		note_settable(c, now, i);
 		stamped++;
 	}
-	stamp_followers(c, x->before, now, stamped);
+	if (now->o.updated != x->before->o.updated)
+		change_stamp_followers(now);
+	else if (stamped > refused) /* a refusal does not count */
+		touch_followers(c, now);
 }
 
 int change_stamp(struct change *c, union any *now)

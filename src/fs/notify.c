@@ -57,9 +57,9 @@ static bool is_known(struct fs *fs, fuse_ino_t ino)
  * directories' owners and times. */
 static bool is_computed(enum kind kind, uint8_t node)
 {
-	const struct node *row = node_of(kind, node);
+	const struct node *row = &kinds[kind]->nodes[node];
 
-	return row && row->type == NODE_ATTR && !(row->flags & NODE_SETTABLE);
+	return row->type == NODE_ATTR && !(row->flags & NODE_SETTABLE);
 }
 
 /* Most changes concern nothing that the kernel holds: then there is nobody to wake. */

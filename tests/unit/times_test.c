@@ -245,13 +245,15 @@ static void test_keys_and_owners(void **state)
 
 static void test_attachments(void **state)
 {
+	static const struct inode_state other = {.uid = 12};
 	struct fixture *f = *state;
 	struct picture p;
 
 	fixture_host(f, "h");
 	fixture_volume(f, "v", true, "many", "1G");
 	p = begin(f);
-	STEP(fixture_mkdir(f, H));
+	STEP(fixture_inode(f, V, INODE_UID, &other));
+	STEP(fixture_mkdir(f, H)); /* info.json had a time of its own until now */
 	STEP(fixture_write(f, "hosts/h/ip", "192.0.2.1"));
 	STEP(fixture_write(f, "hosts/h/initiator", "iqn.2026-11.TEST:other"));
 	STEP(fixture_write(f, H "/ip", "192.0.2.2"));
