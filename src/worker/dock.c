@@ -30,20 +30,46 @@ static void enqueue(struct dock_worker *d, struct job *job)
 	job->next_queued = NULL;
 	*d->last = job;
 	d->last = &job->next_queued;
-	pthread_cond_signal(&d->wake);
+}
+
+static void call_idler(struct dock_worker *d)
+{
+	struct idler *i = d->idle;
+
+	d->idle = i->next;
+	i->called = true;
+	pthread_cond_signal(&i->wake);
+}
+
+/* Until it is called. Locked. */
+static void stand_idle(struct dock_worker *d)
+{
+	struct idler me = {.next = d->idle, .wake = PTHREAD_COND_INITIALIZER};
+
+	d->idle = &me;
+	while (!me.called)
+		pthread_cond_wait(&me.wake, &d->lock);
+	pthread_cond_destroy(&me.wake);
 }
 
 static void *thread_main(void *arg);
 
-/* One thread more, if all are busy. Locked. */
-static void add_thread(struct dock_worker *d)
+/* Somebody for a job that is queued: whoever is idle, or one thread more. False: nobody can be
+ * called now. Locked. */
+static bool call_thread(struct dock_worker *d)
 {
-	if (d->n_idle || d->n_threads == DOCK_WORKERS || d->stopping || !d->backend)
-		return;
-	if (!pthread_create(&d->threads[d->n_threads], NULL, thread_main, d))
-		d->n_threads++;
-	else
+	if (d->idle) {
+		call_idler(d);
+		return true;
+	}
+	if (d->n_threads == DOCK_WORKERS || d->stopping || !d->backend)
+		return false;
+	if (pthread_create(&d->threads[d->n_threads], NULL, thread_main, d)) {
 		log_error("dock %s: cannot start a thread", d->conf->name);
+		return false;
+	}
+	d->n_threads++;
+	return true;
 }
 
 void dock_kick(struct dock_worker *d, uint64_t volume, unsigned kicks)
@@ -65,9 +91,11 @@ void dock_kick(struct dock_worker *d, uint64_t volume, unsigned kicks)
 		*link = job;
 	}
 	job->kicks |= kicks;
-	if (!job->queued && !job->running)
-		enqueue(d, job);
-	add_thread(d);
+	if (!job->running) {
+		if (!job->queued)
+			enqueue(d, job);
+		call_thread(d); /* also for those that were queued while nobody could be called */
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -76,10 +104,8 @@ static struct job *take_job(struct dock_worker *d)
 {
 	struct job *job;
 
-	d->n_idle++;
 	while (!d->stopping && (!d->first || !d->backend))
-		pthread_cond_wait(&d->wake, &d->lock);
-	d->n_idle--;
+		stand_idle(d);
 	if (d->stopping)
 		return NULL;
 	job = d->first;
@@ -91,7 +117,7 @@ static struct job *take_job(struct dock_worker *d)
 	return job;
 }
 
-/* Queued again, laid to rest, or done with. Locked. */
+/* Queued again (the caller goes on with the queue), laid to rest, or done with. Locked. */
 static void put_job(struct dock_worker *d, struct job *job, unsigned again)
 {
 	struct job **link;
@@ -144,8 +170,9 @@ void wake_resting(struct dock_worker *d)
 		for (struct job *job = d->buckets[i]; job; job = job->next_in_bucket)
 			if (job->due && job->due <= now)
 				enqueue(d, job);
-	if (d->first)
-		add_thread(d);
+	/* Those that were queued before there was a backend have called nobody. */
+	for (struct job *job = d->first; job && call_thread(d); job = job->next_queued)
+		;
 }
 
 /* ---- a dock's threads as a whole ---- */
@@ -157,7 +184,6 @@ static void init_locks(struct dock_worker *d)
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&d->wake, &attr);
 	pthread_cond_init(&d->tick, &attr);
 	pthread_condattr_destroy(&attr);
 }
@@ -199,7 +225,8 @@ void dock_stop(struct dock_worker *d)
 {
 	pthread_mutex_lock(&d->lock);
 	d->stopping = true;
-	pthread_cond_broadcast(&d->wake);
+	while (d->idle)
+		call_idler(d);
 	pthread_cond_broadcast(&d->tick);
 	pthread_mutex_unlock(&d->lock);
 	if (d->supervised)
@@ -230,7 +257,6 @@ void dock_free(struct dock_worker *d)
 			free(job);
 		}
 	pthread_cond_destroy(&d->tick);
-	pthread_cond_destroy(&d->wake);
 	pthread_mutex_destroy(&d->lock);
 	conf_unload(d->held);
 	free(d);

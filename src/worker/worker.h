@@ -21,6 +21,14 @@ struct job {
 
 #define JOB_BUCKETS 4096
 
+/* A thread that has nothing to do. The one that had last is called first: what it needs is still in
+ * the processor's caches. */
+struct idler {
+	struct idler *next;
+	pthread_cond_t wake;
+	bool called;
+};
+
 /* A dock and its threads. Jobs of one volume never overlap: that is what drivers rely on. */
 struct dock_worker {
 	struct worker *worker;
@@ -34,12 +42,12 @@ struct dock_worker {
 	bool supervised;
 
 	pthread_mutex_t lock; /* protects what follows */
-	pthread_cond_t wake;  /* for the threads */
 	pthread_cond_t tick;  /* for the supervisor */
 	struct backend *backend;
 	bool ready, stopping, missed;
 	bool compared; /* all of its exports, since it was opened */
-	unsigned n_threads, n_idle;
+	unsigned n_threads;
+	struct idler *idle;
 	struct job *buckets[JOB_BUCKETS];
 	struct job *first, **last;
 	unsigned resting;
