@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bench baseline: the irreducible steps of a durable, verified attach and detach. */
+/* Bench baseline: the steps of a durable, verified attach and detach, one after another. */
 
 /*
  * usage: floor NEW_DIR TGT_SOCKET PORTAL VOLUMES THREADS
  *
  * TGT_SOCKET is the management socket of a private tgtd, PORTAL its ADDRESS:PORT.
- * Attaches VOLUMES volumes, each with a target and a CHAP account of its own, then
- * detaches them.
+ * Reserves VOLUMES volumes, attaches them, each with a target and a CHAP account of its
+ * own, and detaches them.
  *
+ * reserve = synced commit
  * attach = synced commit (intent), export over tgtd's socket, libiscsi login and probe
- * (unit ready, capacity, write protection), synced commit (result) detach = synced
- * commit, unbind, a login that must be refused, removal, synced commit
+ * (unit ready, capacity, write protection), synced commit (result)
+ * detach = synced commit, unbind, a login that must be refused, removal, synced commit
  *
- * Prints "ATTACHES_PER_SECOND DETACHES_PER_SECOND". It uses none of attachfs's code on
+ * Prints "ATTACHES DETACHES RESERVATIONS", each per second. It uses none of attachfs's code on
  * purpose: what the driver wastes must show.
  */
 
@@ -192,6 +193,12 @@ static void commit(struct bench_floor *f, unsigned v, unsigned generation)
 	commits_add(&f->commits, f->volumes + v, v, generation);
 }
 
+static void reserve(void *arg, unsigned v, unsigned thread)
+{
+	(void)thread;
+	commit(arg, v, 0);
+}
+
 static void attach(void *arg, unsigned v, unsigned thread)
 {
 	struct bench_floor *f = arg;
@@ -227,11 +234,20 @@ static void make_volume(void *arg, unsigned v, unsigned thread)
 		bench_die("%s: %s", path, strerror(errno));
 }
 
+/* So that the first commit does not write them, too. */
+static void sync_files(const struct bench_floor *f)
+{
+	_cleanup_close_ int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd))
+		bench_die("%s: %s", f->dir, strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	struct bench_floor f = {.socket = {.sun_family = AF_UNIX}};
 	unsigned threads;
-	double up, down;
+	double held, up, down;
 
 	if (argc != 6)
 		bench_die("usage: floor NEW_DIR TGT_SOCKET PORTAL VOLUMES THREADS");
@@ -244,9 +260,11 @@ int main(int argc, char **argv)
 	commits_open(&f.commits, f.dir);
 	commits_age(&f.commits, 2 * f.volumes);
 	bench_parallel(1, f.volumes, make_volume, &f);
+	sync_files(&f);
+	held = bench_parallel(threads, f.volumes, reserve, &f);
 	up = bench_parallel(threads, f.volumes, attach, &f);
 	down = bench_parallel(threads, f.volumes, detach, &f);
-	printf("%.1f %.1f\n", f.volumes / up, f.volumes / down);
+	printf("%.1f %.1f %.1f\n", f.volumes / up, f.volumes / down, f.volumes / held);
 	commits_close(&f.commits);
 	return EXIT_SUCCESS;
 }
