@@ -195,6 +195,7 @@ run_it() { # EXPECTED_STATUS ARGUMENTS…
 		"$port" "$port" "$dir/taken" >"$dir/docks.d/taken.yaml"
 	"$python" -c 'import socket, sys, time
 s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1) # old connections do not matter to a server
 s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 print("bound", flush=True)
