@@ -43,7 +43,7 @@ if [ "${BENCH_QUICK:-0}" = 1 ]; then
 	rounds=1 volumes=300 cold_stats=100 warm=100 listed=100 writes=50 placed=5 pools=100
 	attach_rounds=1 attaches=8 script=3 many=20
 else
-	rounds=5 volumes=100000 cold_stats=2000 warm=500 listed=1000 writes=1000 placed=30
+	rounds=11 volumes=100000 cold_stats=2000 warm=5000 listed=1000 writes=1000 placed=30
 	pools=1000 # of each of ten docks
 	attach_rounds=31 attaches=64 script=20
 	many=5125 # not a multiple of what a tgtd holds: the next one meets a half-full tgtd
