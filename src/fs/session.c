@@ -10,8 +10,12 @@
 #include "attachfs/log.h"
 #include "fs.h"
 
-/* Threads that read /dev/fuse. They never block: commits and backends are for others. */
-#define SERVING_THREADS 4
+/*
+ * Threads that read /dev/fuse. One at a time may be writing the state, as long as the disk takes;
+ * none calls a backend. The kernel gives each request to the one that has waited longest, so more
+ * than are needed only push each other out of the processor's caches.
+ */
+#define SERVING_THREADS 2
 
 #define OUR_OPTIONS                                                                            \
 	"allow_other,default_permissions,nosuid,nodev,noexec,fsname=attachfs,subtype=attachfs"
