@@ -94,7 +94,7 @@ void dock_kick(struct dock_worker *d, uint64_t volume, unsigned kicks)
 	if (!job->running) {
 		if (!job->queued)
 			enqueue(d, job);
-		call_thread(d); /* also for those that were queued while nobody could be called */
+		call_thread(d);
 	}
 	pthread_mutex_unlock(&d->lock);
 }
