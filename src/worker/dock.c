@@ -32,24 +32,25 @@ static void enqueue(struct dock_worker *d, struct job *job)
 	d->last = &job->next_queued;
 }
 
-static void call_idler(struct dock_worker *d)
+static void call_idle(struct dock_worker *d)
 {
-	struct idler *i = d->idle;
+	struct dock_thread *t = d->idle;
 
-	d->idle = i->next;
-	i->called = true;
-	pthread_cond_signal(&i->wake);
+	d->idle = t->next_idle;
+	t->called = true;
+	pthread_cond_signal(&t->wake);
 }
 
 /* Until it is called. Locked. */
-static void stand_idle(struct dock_worker *d)
+static void stand_idle(struct dock_thread *t)
 {
-	struct idler me = {.next = d->idle, .wake = PTHREAD_COND_INITIALIZER};
+	struct dock_worker *d = t->dock;
 
-	d->idle = &me;
-	while (!me.called)
-		pthread_cond_wait(&me.wake, &d->lock);
-	pthread_cond_destroy(&me.wake);
+	t->called = false;
+	t->next_idle = d->idle;
+	d->idle = t;
+	while (!t->called)
+		pthread_cond_wait(&t->wake, &d->lock);
 }
 
 static void *thread_main(void *arg);
@@ -58,13 +59,18 @@ static void *thread_main(void *arg);
  * called now. Locked. */
 static bool call_thread(struct dock_worker *d)
 {
+	struct dock_thread *t = &d->threads[d->n_threads];
+
 	if (d->idle) {
-		call_idler(d);
+		call_idle(d);
 		return true;
 	}
 	if (d->n_threads == DOCK_WORKERS || d->stopping || !d->backend)
 		return false;
-	if (pthread_create(&d->threads[d->n_threads], NULL, thread_main, d)) {
+	t->dock = d;
+	pthread_cond_init(&t->wake, NULL);
+	if (pthread_create(&t->id, NULL, thread_main, t)) {
+		pthread_cond_destroy(&t->wake);
 		log_error("dock %s: cannot start a thread", d->conf->name);
 		return false;
 	}
@@ -100,12 +106,13 @@ void dock_kick(struct dock_worker *d, uint64_t volume, unsigned kicks)
 }
 
 /* The next job, or NULL when stopping. Nothing is done while there is no backend. Locked. */
-static struct job *take_job(struct dock_worker *d)
+static struct job *take_job(struct dock_thread *t)
 {
+	struct dock_worker *d = t->dock;
 	struct job *job;
 
 	while (!d->stopping && (!d->first || !d->backend))
-		stand_idle(d);
+		stand_idle(t);
 	if (d->stopping)
 		return NULL;
 	job = d->first;
@@ -144,11 +151,12 @@ static void put_job(struct dock_worker *d, struct job *job, unsigned again)
 
 static void *thread_main(void *arg)
 {
-	struct dock_worker *d = arg;
+	struct dock_thread *t = arg;
+	struct dock_worker *d = t->dock;
 	struct job *job;
 
 	pthread_mutex_lock(&d->lock);
-	while ((job = take_job(d))) {
+	while ((job = take_job(t))) {
 		unsigned kicks = job->kicks, again;
 
 		job->kicks = 0;
@@ -226,13 +234,15 @@ void dock_stop(struct dock_worker *d)
 	pthread_mutex_lock(&d->lock);
 	d->stopping = true;
 	while (d->idle)
-		call_idler(d);
+		call_idle(d);
 	pthread_cond_broadcast(&d->tick);
 	pthread_mutex_unlock(&d->lock);
 	if (d->supervised)
 		pthread_join(d->supervisor, NULL);
-	for (unsigned i = 0; i < d->n_threads; i++)
-		pthread_join(d->threads[i], NULL);
+	for (unsigned i = 0; i < d->n_threads; i++) {
+		pthread_join(d->threads[i].id, NULL);
+		pthread_cond_destroy(&d->threads[i].wake);
+	}
 	d->supervised = false;
 	d->n_threads = 0;
 	if (d->backend)

@@ -21,12 +21,14 @@ struct job {
 
 #define JOB_BUCKETS 4096
 
-/* A thread that has nothing to do. The one that had last is called first: what it needs is still in
- * the processor's caches. */
-struct idler {
-	struct idler *next;
+/* One of a dock's threads. Of those that have nothing to do the one that had last is called first:
+ * what it needs is still in the processor's caches. */
+struct dock_thread {
+	struct dock_worker *dock;
+	pthread_t id;
 	pthread_cond_t wake;
 	bool called;
+	struct dock_thread *next_idle;
 };
 
 /* A dock and its threads. Jobs of one volume never overlap: that is what drivers rely on. */
@@ -38,7 +40,7 @@ struct dock_worker {
 	const struct driver *driver; /* NULL: not built in */
 	uint64_t number;
 
-	pthread_t supervisor, threads[DOCK_WORKERS];
+	pthread_t supervisor;
 	bool supervised;
 
 	pthread_mutex_t lock; /* protects what follows */
@@ -46,8 +48,8 @@ struct dock_worker {
 	struct backend *backend;
 	bool ready, stopping, missed;
 	bool compared; /* all of its exports, since it was opened */
+	struct dock_thread threads[DOCK_WORKERS], *idle;
 	unsigned n_threads;
-	struct idler *idle;
 	struct job *buckets[JOB_BUCKETS];
 	struct job *first, **last;
 	unsigned resting;
