@@ -63,14 +63,14 @@ teardown_file() {
 }
 
 @test "busybox: vi" {
-	writes --edits --reports '1L, 0C' 'type ":s/.*/$v/\n:wq\n:q!\n" busybox vi "$f"'
+	writes --edits --reports '1L, 0C' 'type ":s/.*/$v/\n:wq\n\0 1L, 0C\0:q!\n" busybox vi "$f"'
 }
 
 @test "nano" {
-	writes --edits --reports 'Error writing' 'type "\x0b$v\x0f\r\x18n" nano -I "$f"'
+	writes --edits --reports 'Error writing' 'type "\x0b$v\x0f\r\0Wrote|Error\0\x18n" nano -I "$f"'
 }
 
 @test "nano -B" {
 	writes --edits --anew --backup NAME~ --reports 'Error writing' \
-		'type "\x0b$v\x0f\r\x18n" nano -I -B "$f"'
+		'type "\x0b$v\x0f\r\0Wrote|Error\0\x18n" nano -I -B "$f"'
 }
