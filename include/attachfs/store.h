@@ -21,7 +21,7 @@ enum store_table {
 	TABLE_NAMES,	 /* (parent, container, name) -> object number */
 	TABLE_CHILDREN,	 /* (parent, container, object number) -> name: the order of readdir */
 	TABLE_HOSTS,	 /* (host name, NUL, attachment's number) -> nothing */
-	TABLE_UNSETTLED, /* (volume's number, object's number) -> nothing: work for the worker */
+	TABLE_PURGES,	 /* (number of a volume, twice) -> nothing: it is in no directory any more */
 	TABLE_EVENTS,	 /* byte offset -> line of the audit log */
 	TABLES
 };

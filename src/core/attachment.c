@@ -198,7 +198,7 @@ static int begin_work(struct change *c, struct attachment *a, const struct place
 	c->intent->mutation.lazy = status == ATTACHMENT_ATTACHING ||
 				   status == ATTACHMENT_DETACHING;
 	change_wait(c, a->o.number, a->generation, timeout_ms);
-	return change_unsettled(c, p->pool.o.parent, a->o.parent, a->o.number);
+	return change_kick(c, p->pool.o.parent, a->o.parent);
 }
 
 /* May it be attached, if attachment `gone` were not there? Finds its host's initiator. */

@@ -57,13 +57,13 @@ static bool is_child(struct audit *a, uint64_t container, uint8_t node, uint64_t
 	return has_key(a, TABLE_CHILDREN, key, sizeof(key));
 }
 
-static bool is_unsettled(struct audit *a, uint64_t volume, uint64_t number)
+static bool is_purge(struct audit *a, uint64_t number)
 {
 	uint8_t key[16];
 
-	key_u64(key, volume);
+	key_u64(key, number);
 	key_u64(key + 8, number);
-	return has_key(a, TABLE_UNSETTLED, key, sizeof(key));
+	return has_key(a, TABLE_PURGES, key, sizeof(key));
 }
 
 /* What is in a container is found there by its name and by its number. */
@@ -118,24 +118,13 @@ static int check_holders(struct audit *a, const struct volume *v)
 
 static int check_volume(struct audit *a, const struct volume *v)
 {
-	bool settled = v->status == VOLUME_NEW || v->status == VOLUME_AVAILABLE;
 	int rc = 0;
 
-	if (!settled && !is_unsettled(a, v->o.number, v->o.number))
-		rc = differs(a, v->o.number, "it waits for work that nobody is told of");
+	if (v->status == VOLUME_DELETING && !is_purge(a, v->o.number))
+		rc = differs(a, v->o.number, "it is being purged, and no start goes on with it");
 	if (!rc && v->pool && v->o.container && !is_child(a, v->pool, POOL_VOLUMES, v->o.number))
 		rc = differs(a, v->o.number, "it is not among the volumes of its pool");
 	return rc ? rc : check_holders(a, v);
-}
-
-static int check_attachment(struct audit *a, const struct attachment *at)
-{
-	bool works = at->status == ATTACHMENT_ATTACHING || at->status == ATTACHMENT_DETACHING ||
-		     at->status == ATTACHMENT_FENCING;
-
-	if (works && !is_unsettled(a, at->o.parent, at->o.number))
-		return differs(a, at->o.number, "it waits for work that nobody is told of");
-	return 0;
 }
 
 struct charged {
@@ -182,10 +171,10 @@ static int check_record(void *arg, struct text key, struct text record)
 	rc = check_place(a, &object.o);
 	if (!rc && object.o.kind == KIND_VOLUME)
 		rc = check_volume(a, &object.volume);
-	if (!rc && object.o.kind == KIND_ATTACHMENT)
-		rc = check_attachment(a, &object.attachment);
 	if (!rc && object.o.kind == KIND_POOL)
 		rc = check_pool(a, &object.pool);
+	if (!rc && object_is_unsettled(&object)) /* not wrong, but not finished either */
+		rc = differs(a, number, "it is not settled: the next start goes on with it");
 	return rc;
 }
 
@@ -212,16 +201,13 @@ static int check_child(void *arg, struct text key, struct text value)
 	return differs(a, number, "a directory lists %.*s, which does not exist", TEXT_ARG(value));
 }
 
-/* Not wrong, but not finished either. */
-static int check_unsettled(void *arg, struct text key, struct text value)
+static int check_purge(void *arg, struct text key, struct text value)
 {
 	struct audit *a = arg;
 	uint64_t number = key.n == 16 ? key_to_u64(key.p + 8) : 0;
 
 	(void)value;
-	return differs(a, number, "%s",
-		       exists(a, number) ? "it is not settled: the next start goes on with it"
-					 : "work for something that does not exist");
+	return exists(a, number) ? 0 : differs(a, number, "a purge of something that does not exist");
 }
 
 int core_audit(struct store *store, audit_fn *fn, void *arg)
@@ -233,7 +219,7 @@ int core_audit(struct store *store, audit_fn *fn, void *arg)
 		{TABLE_OBJECTS, check_record},
 		{TABLE_NAMES, check_name_entry},
 		{TABLE_CHILDREN, check_child},
-		{TABLE_UNSETTLED, check_unsettled},
+		{TABLE_PURGES, check_purge},
 	};
 	struct tx tx;
 	struct audit a = {&tx, fn, arg};

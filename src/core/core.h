@@ -96,9 +96,8 @@ int change_note_dependents(struct change *c, const union any *object);
 int change_note_owner(struct change *c, const union any *object);
 /* The request is answered when `object` has settled in `generation`. */
 void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigned ms);
-/* Marks the object as work for the worker of `dock`, or as settled. */
-int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object);
-int change_settled(struct change *c, uint64_t volume, uint64_t object);
+/* The worker of `dock` is told that there is work for the volume, as soon as this is committed. */
+int change_kick(struct change *c, uint64_t dock, uint64_t volume);
 
 static inline struct intent *intent_of(struct mutation *m)
 {
@@ -284,12 +283,18 @@ int link_add_attachment(struct change *c, const struct attachment *a);
 int link_remove_attachment(struct change *c, struct attachment *a);
 int link_add_pool(struct change *c, const struct volume *v);
 int link_remove_pool(struct change *c, const struct volume *v);
+/* Volumes that are being purged: they are in no directory any more. */
+int link_add_purge(struct change *c, const struct volume *v);
+int link_remove_purge(struct change *c, const struct volume *v);
 /* By the initiator that an attachment was attached with last: `before`, then its own. */
 int link_move_initiator(struct change *c, const struct attachment *a, struct text before);
 int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, void *arg);
 /* Hosts that are fenced or being fenced: few, so that who attaches can look at them all. */
 int link_add_fenced(struct change *c, const struct host *h);
 int link_remove_fenced(struct change *c, const struct host *h);
+
+/* work.c: does the backend owe anything of it? */
+bool object_is_unsettled(const union any *object);
 
 /* volume.c, volume_rows.c */
 extern const struct node volume_nodes[VOLUME_NODES];

@@ -75,10 +75,15 @@ static int dump_record(void *arg, struct text key, struct text value)
 static int dump_unsettled(void *arg, struct text key, struct text value)
 {
 	struct dump *d = arg;
+	uint64_t number = key_to_u64(key.p);
+	union any object;
+	int rc = object_decode(number, value, &object);
 
-	(void)value;
-	return put_line(d, json_pack("{s:I, s:I}", "unsettled", (json_int_t)key_to_u64(key.p + 8),
-				     "volume", (json_int_t)key_to_u64(key.p)));
+	if (rc || !object_is_unsettled(&object))
+		return rc;
+	return put_line(d, json_pack("{s:I, s:I}", "unsettled", (json_int_t)number, "volume",
+				     (json_int_t)(object.o.kind == KIND_VOLUME ? number
+									       : object.o.parent)));
 }
 
 int core_dump(struct store *store, int (*line)(void *arg, struct text json), void *arg)
@@ -91,7 +96,7 @@ int core_dump(struct store *store, int (*line)(void *arg, struct text json), voi
 		return rc;
 	rc = tx_scan(&tx, TABLE_OBJECTS, TEXT_NONE, TEXT_NONE, dump_record, &d);
 	if (!rc)
-		rc = tx_scan(&tx, TABLE_UNSETTLED, TEXT_NONE, TEXT_NONE, dump_unsettled, &d);
+		rc = tx_scan(&tx, TABLE_OBJECTS, TEXT_NONE, TEXT_NONE, dump_unsettled, &d);
 	store_read_end(&tx);
 	return rc;
 }

@@ -213,8 +213,8 @@ static int refuse_successor(struct change *c, union any *b, const char *mode,
 		error_set(c->err, -rc, "%s", strerror(-rc));
 	ret->result = rc;
 	ret->err = *c->err;
-	rc = change_settled(c, b->o.parent, b->o.number);
-	if (!rc && b->attachment.status != ATTACHMENT_ATTACHED) {
+	rc = 0;
+	if (b->attachment.status != ATTACHMENT_ATTACHED) {
 		b->attachment.status = ATTACHMENT_ERROR;
 		rc = change_set_raw(c, b, ATTACHMENT_MODE, mode);
 	}

@@ -222,6 +222,30 @@ int link_remove_pool(struct change *c, const struct volume *v)
 	return index_remove(c, (struct ref){v->pool, POOL_VOLUMES}, v->o.number);
 }
 
+/* ---- what is being purged ---- */
+
+static struct text purge_key(uint8_t room[16], const struct volume *v)
+{
+	key_u64(room, v->o.number);
+	key_u64(room + 8, v->o.number);
+	return (struct text){(char *)room, 16};
+}
+
+int link_add_purge(struct change *c, const struct volume *v)
+{
+	uint8_t room[16];
+
+	return tx_put(c->tx, TABLE_PURGES, purge_key(room, v), TEXT_NONE);
+}
+
+int link_remove_purge(struct change *c, const struct volume *v)
+{
+	uint8_t room[16];
+	int rc = tx_delete(c->tx, TABLE_PURGES, purge_key(room, v));
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* ---- what is found by an initiator's name, beside the hosts' ---- */
 
 #define INITIATOR_KEY (ISCSI_NAME_MAX + 10)

@@ -103,7 +103,9 @@ int volume_purge_left(struct change *c, struct volume *v)
 		return rc;
 	left.volume.status = VOLUME_DELETING;
 	left.volume.generation++;
-	rc = change_unsettled(c, pool.o.parent, left.o.number, left.o.number);
+	rc = link_add_purge(c, &left.volume);
+	if (!rc)
+		rc = change_kick(c, pool.o.parent, left.o.number);
 	return rc ? rc : change_store(c, &left);
 }
 

@@ -23,11 +23,6 @@ static struct text why(const struct outcome *o)
 	return o->result && o->err ? text_of(o->err->text) : TEXT_NONE;
 }
 
-static int settled(struct change *c, const struct work *w)
-{
-	return change_settled(c, w->volume_number, w->object);
-}
-
 /* ---- volumes ---- */
 
 static int provisioned(struct change *c, const struct outcome *o, union any *object)
@@ -79,6 +74,8 @@ static int purged(struct change *c, union any *object)
 	int rc = pool_discharge(c, object->volume.pool, object->volume.size_bytes);
 
 	if (!rc)
+		rc = link_remove_purge(c, &object->volume);
+	if (!rc)
 		rc = change_event(c, "purged", SELF(object->o.number), NULL);
 	if (!rc)
 		rc = volume_purge_left(c, &object->volume);
@@ -93,9 +90,6 @@ static int settle_volume(struct change *c, struct outcome *o)
 	o->stale = rc == -ENOENT || (!rc && object.volume.generation != o->work->generation);
 	if (rc || o->stale)
 		return o->stale ? 0 : rc;
-	rc = settled(c, o->work);
-	if (rc)
-		return rc;
 	if (o->work->type == WORK_PURGE)
 		return purged(c, &object);
 	change_set_error(c, &object, why(o));
@@ -160,7 +154,7 @@ static int withdraw_draft(struct change *c, const struct outcome *o, struct atta
 {
 	a->status = ATTACHMENT_DETACHING;
 	a->generation++;
-	return change_unsettled(c, o->work->dock, a->o.parent, a->o.number);
+	return change_kick(c, o->work->dock, a->o.parent);
 }
 
 static int attached(struct change *c, const struct outcome *o, union any *object)
@@ -199,10 +193,7 @@ static int settle_attachment(struct change *c, struct outcome *o)
 	if (o->result)
 		rc = change_event(c, "failed", SELF(object.o.number), o->err->text);
 	if (!rc)
-		rc = settled(c, o->work);
-	if (rc)
-		return rc;
-	rc = volume_touch_number(c, object.o.parent);
+		rc = volume_touch_number(c, object.o.parent);
 	if (rc)
 		return rc;
 	o->host = object.attachment.fenced_by;

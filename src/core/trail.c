@@ -83,15 +83,10 @@ void change_wait(struct change *c, uint64_t object, uint64_t generation, unsigne
 	c->intent->wait_ms = ms;
 }
 
-static struct text unsettled_key(uint8_t room[16], uint64_t volume, uint64_t object)
+int change_kick(struct change *c, uint64_t dock, uint64_t volume)
 {
-	key_u64(room, volume);
-	key_u64(room + 8, object);
-	return (struct text){(char *)room, 16};
-}
+	struct intent *i = c->intent;
 
-static int add_kick(struct intent *i, uint64_t dock, uint64_t volume)
-{
 	if (i->n_kicks == i->kicks_size) {
 		size_t size = i->kicks_size ? 2 * i->kicks_size : 1;
 		struct kicked *kicks = reallocarray(i->kicks, size, sizeof(*kicks));
@@ -103,24 +98,6 @@ static int add_kick(struct intent *i, uint64_t dock, uint64_t volume)
 	}
 	i->kicks[i->n_kicks++] = (struct kicked){dock, volume};
 	return 0;
-}
-
-int change_unsettled(struct change *c, uint64_t dock, uint64_t volume, uint64_t object)
-{
-	uint8_t room[16];
-	int rc = add_kick(c->intent, dock, volume);
-
-	if (rc)
-		return rc;
-	return tx_put(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object), TEXT_NONE);
-}
-
-int change_settled(struct change *c, uint64_t volume, uint64_t object)
-{
-	uint8_t room[16];
-	int rc = tx_delete(c->tx, TABLE_UNSETTLED, unsettled_key(room, volume, object));
-
-	return rc == -ENOENT ? 0 : rc;
 }
 
 /* A text without control characters other than tabs. */

@@ -27,7 +27,7 @@ int volume_begin_work(struct change *c, struct volume *v, enum volume_status sta
 	v->status = status;
 	v->generation++;
 	change_wait(c, v->o.number, v->generation, c->core->attach_timeout_ms);
-	return change_unsettled(c, dock.o.number, v->o.number, v->o.number);
+	return change_kick(c, dock.o.number, v->o.number);
 }
 
 /* Writing the same size while it is being worked on waits again. */
@@ -190,6 +190,8 @@ static int remove_volume(struct change *c, union any *object)
 	rc = change_unlink(c, object);
 	if (!rc)
 		rc = link_remove_pool(c, v);
+	if (!rc)
+		rc = link_add_purge(c, v);
 	if (!rc)
 		rc = volume_begin_work(c, v, VOLUME_DELETING);
 	c->intent->wait_object = 0; /* the name is gone at once; the bytes follow */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the backend owes: unsettled intents as work for the worker. */
+/* What the backend owes, as work for the worker: it is computed, never stored. */
 #include <errno.h>
 #include <uuid.h>
 
@@ -21,18 +21,64 @@ static int fill_volume(struct tx *tx, const struct volume *v, struct work *w)
 	return 0;
 }
 
-static int volume_work(struct tx *tx, const struct volume *v, struct work *w)
+static bool volume_owes(const struct volume *v, enum work_type *ret)
 {
-	static const enum work_type types[] = {
-		[VOLUME_CREATING] = WORK_PROVISION,
-		[VOLUME_EXTENDING] = WORK_EXTEND,
-		[VOLUME_DELETING] = WORK_PURGE,
-		[VOLUME_MOVING] = WORK_PROVISION,
-	};
+	switch ((enum volume_status)v->status) {
+	case VOLUME_NEW:
+	case VOLUME_AVAILABLE:
+		break;
+	case VOLUME_CREATING:
+	case VOLUME_MOVING:
+		*ret = WORK_PROVISION;
+		return true;
+	case VOLUME_EXTENDING:
+		*ret = WORK_EXTEND;
+		return true;
+	case VOLUME_DELETING:
+		*ret = WORK_PURGE;
+		return true;
+	}
+	return false;
+}
 
-	if (v->status == VOLUME_NEW || v->status == VOLUME_AVAILABLE)
-		return -ENOENT;
-	w->type = types[v->status];
+static bool attachment_owes(const struct attachment *a, enum work_type *ret)
+{
+	switch ((enum attachment_status)a->status) {
+	case ATTACHMENT_RESERVED:
+	case ATTACHMENT_ATTACHED:
+	case ATTACHMENT_ERROR:
+	case ATTACHMENT_FENCED:
+	case ATTACHMENT_DRAFT:
+		break;
+	case ATTACHMENT_ATTACHING:
+		*ret = WORK_ATTACH;
+		return true;
+	case ATTACHMENT_DETACHING:
+		*ret = WORK_DETACH;
+		return true;
+	case ATTACHMENT_FENCING:
+		*ret = WORK_FENCE;
+		return true;
+	}
+	return false;
+}
+
+static bool owes(const union any *object, enum work_type *ret)
+{
+	return object->o.kind == KIND_VOLUME ? volume_owes(&object->volume, ret)
+	       : object->o.kind == KIND_ATTACHMENT && attachment_owes(&object->attachment, ret);
+}
+
+bool object_is_unsettled(const union any *object)
+{
+	enum work_type ignored;
+
+	return owes(object, &ignored);
+}
+
+static int volume_work(struct tx *tx, const struct volume *v, enum work_type type, struct work *w)
+{
+	w->type = type;
 	w->object = v->o.number;
 	w->generation = v->generation;
 	if (fill_volume(tx, v, w))
@@ -74,25 +120,6 @@ static int attachment_work(struct core *core, struct tx *tx, const struct attach
 	return 0;
 }
 
-static int make_work(struct core *core, struct tx *tx, uint64_t number, struct work *w)
-{
-	union any object;
-	int rc = object_get(tx, number, &object);
-
-	*w = (struct work){0};
-	if (rc)
-		return rc;
-	if (object.o.kind == KIND_VOLUME)
-		return volume_work(tx, &object.volume, w);
-	if (object.attachment.status == ATTACHMENT_ATTACHING)
-		return attachment_work(core, tx, &object.attachment, WORK_ATTACH, w);
-	if (object.attachment.status == ATTACHMENT_DETACHING)
-		return attachment_work(core, tx, &object.attachment, WORK_DETACH, w);
-	if (object.attachment.status == ATTACHMENT_FENCING)
-		return attachment_work(core, tx, &object.attachment, WORK_FENCE, w);
-	return -ENOENT;
-}
-
 struct works {
 	struct core *core;
 	struct tx *tx;
@@ -100,13 +127,20 @@ struct works {
 	void *arg;
 };
 
-static int one_unsettled(void *arg, struct text key, struct text value)
+static int one_work(void *arg, uint64_t number, struct text name)
 {
 	struct works *s = arg;
-	struct work w;
-	int rc = make_work(s->core, s->tx, key_to_u64(key.p + 8), &w);
+	struct work w = {0};
+	enum work_type type;
+	union any object;
+	int rc = object_get(s->tx, number, &object);
 
-	(void)value;
+	(void)name;
+	if (rc || !owes(&object, &type))
+		return rc == -ENOENT ? 0 : rc;
+	rc = object.o.kind == KIND_VOLUME
+		     ? volume_work(s->tx, &object.volume, type, &w)
+		     : attachment_work(s->core, s->tx, &object.attachment, type, &w);
 	return rc == -ENOENT ? 0 : rc ? rc : s->fn(s->arg, &w);
 }
 
@@ -114,14 +148,13 @@ int core_works(struct core *core, uint64_t volume, work_fn *fn, void *arg)
 {
 	struct tx tx;
 	struct works s = {core, &tx, fn, arg};
-	uint8_t key[8];
 	int rc = store_read_begin(core->store, &tx);
 
 	if (rc)
 		return rc;
-	key_u64(key, volume);
-	rc = tx_scan(&tx, TABLE_UNSETTLED, (struct text){(char *)key, 8}, TEXT_NONE, one_unsettled,
-		     &s);
+	rc = one_work(&s, volume, TEXT_NONE);
+	if (!rc)
+		rc = object_children(&tx, (struct ref){volume, VOLUME_ATTACHMENTS}, 0, one_work, &s);
 	store_read_end(&tx);
 	return rc;
 }
@@ -199,7 +232,7 @@ int core_connection(struct core *core, uint64_t attachment, struct backend_conne
 
 struct volumes {
 	struct tx *tx;
-	uint64_t dock, last;
+	uint64_t dock;
 	volume_fn *fn;
 	void *arg;
 };
@@ -252,11 +285,10 @@ static int purged_volume(void *arg, struct text key, struct text value)
 	union any volume, pool;
 
 	(void)value;
-	if (number == s->last || object_get_kind(s->tx, number, KIND_VOLUME, &volume) ||
+	if (object_get_kind(s->tx, number, KIND_VOLUME, &volume) ||
 	    volume.o.container || object_get_kind(s->tx, volume.volume.pool, KIND_POOL, &pool) ||
 	    pool.o.parent != s->dock)
 		return 0;
-	s->last = number;
 	return tell_volume(s, &volume);
 }
 
@@ -270,7 +302,7 @@ int core_volumes(struct core *core, uint64_t dock, volume_fn *fn, void *arg)
 		return rc;
 	rc = object_children(&tx, (struct ref){dock, DOCK_POOLS}, 0, pool_in_dock, &s);
 	if (!rc)
-		rc = tx_scan(&tx, TABLE_UNSETTLED, TEXT_NONE, TEXT_NONE, purged_volume, &s);
+		rc = tx_scan(&tx, TABLE_PURGES, TEXT_NONE, TEXT_NONE, purged_volume, &s);
 	store_read_end(&tx);
 	return rc;
 }

@@ -27,8 +27,8 @@
 static const char *const table_names[TABLES] = {
 	[TABLE_META] = "meta",		 [TABLE_OBJECTS] = "objects",
 	[TABLE_NAMES] = "names",	 [TABLE_CHILDREN] = "children",
-	[TABLE_HOSTS] = "hosts",	 [TABLE_UNSETTLED] = "unsettled",
-	[TABLE_EVENTS] = "events",
+	[TABLE_HOSTS] = "hosts",	 [TABLE_EVENTS] = "events",
+	[TABLE_PURGES] = "unsettled", /* in which there was more once */
 };
 
 /* LMDB's own codes are negative: what is there is not, or no longer, one of its files. */

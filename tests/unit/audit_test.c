@@ -120,15 +120,20 @@ static void test_names_of_nothing(void **state)
 		  "object 99999: a directory lists x, which does not exist\n");
 }
 
-static void test_work_of_nothing(void **state)
+static struct text purge_key(uint8_t room[16], uint64_t number)
+{
+	key_u64(room, number);
+	key_u64(room + 8, number);
+	return (struct text){(char *)room, 16};
+}
+
+static void test_purge_of_nothing(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t key[16];
+	uint8_t room[16];
 
-	key_u64(key, 99998);
-	key_u64(key + 8, 99999);
-	tamper(f, TABLE_UNSETTLED, (struct text){(char *)key, 16}, true, TEXT_NONE);
-	expect(f, "object 99999: work for something that does not exist\n");
+	tamper(f, TABLE_PURGES, purge_key(room, 99999), true, TEXT_NONE);
+	expect(f, "object 99999: a purge of something that does not exist\n");
 }
 
 static void test_damaged_record(void **state)
@@ -156,20 +161,41 @@ static void test_lost_record(void **state)
 	assert_non_null(strstr(said.data, "1073741824 bytes are provisioned, and its volumes have 0\n"));
 }
 
-static void test_forgotten_work(void **state)
+static void test_unsettled(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t key[16];
 
 	fixture_faults(f, "unexport delay 60000\n");
 	fixture_begin_rmdir(f, H);
 	fixture_await(f, H "/status", "detaching\n");
 	expect(f, H ": it is not settled: the next start goes on with it\n");
-	key_u64(key, number_of(f, "volumes/v"));
-	key_u64(key + 8, number_of(f, H));
-	tamper(f, TABLE_UNSETTLED, (struct text){(char *)key, 16}, false, TEXT_NONE);
+	fixture_faults(f, "");
+}
+
+static void test_purged(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fixture_rmdir(f, H), 0);
+	assert_int_equal(fixture_rmdir(f, "volumes/v"), 0);
+	fixture_await_settled(f);
+	expect(f, "");
+}
+
+static void test_forgotten_purge(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t v = number_of(f, "volumes/v");
+	uint8_t room[16];
+	BUF_AUTO(said);
+
+	assert_int_equal(fixture_rmdir(f, H), 0);
+	fixture_faults(f, "purge delay 60000\n");
+	assert_int_equal(fixture_rmdir(f, "volumes/v"), 0);
+	tamper(f, TABLE_PURGES, purge_key(room, v), false, TEXT_NONE);
 	/* Whether a worker had taken it up before does not matter: it hangs. */
-	expect(f, H ": it waits for work that nobody is told of\n");
+	assert_int_equal(core_audit(f->store, add_difference, &said), 0);
+	assert_non_null(strstr(said.data, ": it is being purged, and no start goes on with it\n"));
 	fixture_faults(f, "");
 }
 
@@ -182,10 +208,12 @@ int main(void)
 		TEST(test_lost_entry),
 		TEST(test_lost_place_in_pool),
 		TEST(test_names_of_nothing),
-		TEST(test_work_of_nothing),
+		TEST(test_purge_of_nothing),
 		TEST(test_damaged_record),
 		TEST(test_lost_record),
-		TEST(test_forgotten_work),
+		TEST(test_unsettled),
+		TEST(test_purged),
+		TEST(test_forgotten_purge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,10 +66,18 @@ static int take_purge(void *arg, const struct work *work)
 	return 1;
 }
 
+static int is_kicked_one(void *arg, uint64_t volume, const char *id, bool busy)
+{
+	(void)id;
+	return busy && volume == ((struct fixture *)arg)->kicked_volume;
+}
+
 static struct work expect_purge(struct fixture *f)
 {
 	struct work purge = {0};
 
+	/* This start goes on with it, and so will the next one. */
+	assert_int_equal(core_volumes(f->core, f->kicked_dock, is_kicked_one, f), 1);
 	assert_int_equal(core_works(f->core, f->kicked_volume, take_purge, &purge), 1);
 	assert_int_equal(purge.type, WORK_PURGE);
 	purge.volume.pool = purge.pool;
