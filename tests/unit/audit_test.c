@@ -161,6 +161,18 @@ static void test_lost_record(void **state)
 	assert_non_null(strstr(said.data, "1073741824 bytes are provisioned, and its volumes have 0\n"));
 }
 
+/* What an attachfs left that wrote attachments' work there. */
+static void test_row_of_before(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[16];
+	struct text key = purge_key(room, 99998);
+
+	key_u64(room + 8, 99999);
+	tamper(f, TABLE_PURGES, key, true, TEXT_NONE);
+	expect(f, "");
+}
+
 static void test_unsettled(void **state)
 {
 	struct fixture *f = *state;
@@ -211,6 +223,7 @@ int main(void)
 		TEST(test_purge_of_nothing),
 		TEST(test_damaged_record),
 		TEST(test_lost_record),
+		TEST(test_row_of_before),
 		TEST(test_unsettled),
 		TEST(test_purged),
 		TEST(test_forgotten_purge),
