@@ -17,7 +17,7 @@ void buf_free(struct buf *b)
 /* Room for `n` more bytes and a NUL. */
 static bool reserve(struct buf *b, size_t n)
 {
-	size_t size = b->size ? b->size : 128;
+	size_t size = b->size ? b->size : 512;
 	char *data;
 
 	if (b->failed)

@@ -216,7 +216,7 @@ static int collect(void *arg, const struct work *w)
 	struct work_list *list = arg;
 
 	if (list->n == list->size) {
-		size_t size = list->size ? 2 * list->size : 4;
+		size_t size = list->size ? 2 * list->size : 1;
 		struct work *works = reallocarray(list->works, size, sizeof(*works));
 
 		if (!works)
