@@ -106,6 +106,13 @@ static void remove_oldest(struct veils *v)
 	v->n--;
 }
 
+/* So that those who look at what is no longer new find no veil at all, and take no lock. */
+static void remove_over(struct veils *v)
+{
+	while (v->oldest && is_over(v->oldest))
+		remove_oldest(v);
+}
+
 /* It, and what it is in. */
 static void renew(struct veils *v, struct veil *veil, int waits)
 {
@@ -142,7 +149,8 @@ void veil_add(struct veils *v, uint64_t object, uint64_t parent, pid_t pid, bool
 	veil->process = process_of(pid);
 	veil->until = monotonic_ms() + VEIL_MS;
 	pthread_mutex_lock(&v->lock);
-	while (v->oldest && (v->n >= VEILS_MAX || is_over(v->oldest)))
+	remove_over(v);
+	if (v->n >= VEILS_MAX)
 		remove_oldest(v);
 	above = find(v, parent);
 	if (above && above->process == veil->process)
@@ -163,6 +171,7 @@ static struct veil *lock_and_find(struct veils *v, uint64_t object, pid_t pid)
 	bool is;
 
 	pthread_mutex_lock(&v->lock);
+	remove_over(v);
 	veil = find(v, object);
 	if (!veil || veil->thread == pid)
 		return veil;
