@@ -20,7 +20,7 @@
 # /dev/shm, where a sync is free. On a machine that has other work, `nice -n -19` before it helps.
 #
 # Uncached means: drop_caches just before, for both file systems. Needs root, /dev/fuse, tgtd
-# and the loopback ports 3400-3499. All parts take about 6 minutes; BENCH_QUICK=1 only shows
+# and the loopback ports 3400-3499. All parts take 6 to 8 minutes; BENCH_QUICK=1 only shows
 # that they work.
 set -eu -o pipefail
 export LC_ALL=C
