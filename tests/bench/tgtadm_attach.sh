@@ -6,10 +6,9 @@
 #
 # $TGT_IPC_SOCKET names the private tgtd. Each of the COUNT turns makes a target with a LUN over
 # BACKING_FILE and an identity of its own, admits INITIATOR with a CHAP account of its own, and
-# takes it all away again, so that the host does not stay and cannot return: its name first, then
-# its connections, as a session outlives the name. This gives the host what attachfs_attach.sh
-# gives it, but nothing is durable, nothing is verified, and the secret can be seen in the process
-# list.
+# takes it all away again. As in attachfs, the only host of a target goes with it, which tgtd
+# refuses while there is a session. This gives the host what attachfs_attach.sh gives it, but
+# nothing is durable, nothing is verified, and the secret can be seen in the process list.
 set -eu
 
 count=$1 file=$2 initiator=$3
@@ -29,19 +28,7 @@ attach() {
 	adm --op bind --mode target --tid $tid --initiator-name "$initiator"
 }
 
-end_connections() {
-	echo "$connections" | while read -r key value; do
-		case $key in
-		Session:) sid=$value ;;
-		Connection:) adm --op delete --mode conn --tid $tid --sid "$sid" --cid "$value" ;;
-		esac
-	done
-}
-
 detach() {
-	adm --op unbind --mode target --tid $tid --initiator-name "$initiator"
-	connections=$(adm --op show --mode conn --tid $tid)
-	[ -z "$connections" ] || end_connections
 	adm --op delete --mode target --tid $tid
 	adm --op delete --mode account --user script
 }
