@@ -13,18 +13,21 @@
  * The store knows bytes, not objects: what keys and values mean is core's business. Keys
  * compare as bytes, so numbers in keys are big-endian (key_u64()).
  *
- * Numbers of tables are the order of their names in store.c; the names are on disk.
+ * A table is what begins with the same byte in one tree: what is changed together mostly lies on
+ * the same pages, and each page that a commit writes costs it as much as a seek. The bytes are on disk.
  */
 enum store_table {
-	TABLE_META,	 /* counters, the format's version */
-	TABLE_OBJECTS,	 /* object number -> record */
-	TABLE_NAMES,	 /* (parent, container, name) -> object number */
-	TABLE_CHILDREN,	 /* (parent, container, object number) -> name: the order of readdir */
-	TABLE_HOSTS,	 /* (host name, NUL, attachment's number) -> nothing */
-	TABLE_PURGES,	 /* (number of a volume, twice) -> nothing: it is in no directory any more */
-	TABLE_EVENTS,	 /* byte offset -> line of the audit log */
-	TABLES
+	TABLE_OBJECTS = 1,  /* object number -> record */
+	TABLE_META = 2,	    /* counters, the format's version: behind the newest object, which needs them */
+	TABLE_CHILDREN = 3, /* (parent, container, 'n', name) -> object number;
+			     * (parent, container, 'o', object number) -> name: the order of readdir */
+	TABLE_HOSTS = 4,    /* (host name, NUL, attachment's number) -> nothing */
+	TABLE_PURGES = 5,   /* number of a volume -> nothing: it is in no directory any more */
+	TABLE_EVENTS = 6,   /* byte offset -> line of the audit log: the last table, it is appended to */
 };
+
+/* What follows (parent, container) in a key of TABLE_CHILDREN. */
+enum { CHILD_BY_NAME = 'n', CHILD_BY_NUMBER = 'o' };
 
 struct store;
 
@@ -37,6 +40,7 @@ struct tx {
 	struct store *store;
 	void *txn; /* MDB_txn */
 	bool write;
+	uint64_t log_bytes; /* of the audit log, once a line was added; 0: not known */
 	/* The user's own: what it has looked at last. A tx_put() or tx_delete() forgets it. */
 	uint64_t last_number;
 	struct text last_record;

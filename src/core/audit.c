@@ -40,30 +40,21 @@ static bool exists(struct audit *a, uint64_t number)
 
 /* ---- each record, and how it is found ---- */
 
-static bool has_key(struct audit *a, enum store_table table, const uint8_t *key, size_t n)
-{
-	struct text ignored;
-
-	return !tx_get(a->tx, table, (struct text){(const char *)key, n}, &ignored);
-}
-
 static bool is_child(struct audit *a, uint64_t container, uint8_t node, uint64_t number)
 {
-	uint8_t key[17];
+	struct text key, ignored;
+	struct child_key room;
 
-	key_u64(key, container);
-	key[8] = node;
-	key_u64(key + 9, number);
-	return has_key(a, TABLE_CHILDREN, key, sizeof(key));
+	key = child_by_number(&room, (struct ref){container, node}, number);
+	return !tx_get(a->tx, TABLE_CHILDREN, key, &ignored);
 }
 
 static bool is_purge(struct audit *a, uint64_t number)
 {
-	uint8_t key[16];
+	struct text ignored;
+	uint8_t key[8];
 
-	key_u64(key, number);
-	key_u64(key + 8, number);
-	return has_key(a, TABLE_PURGES, key, sizeof(key));
+	return !tx_get(a->tx, TABLE_PURGES, number_key(key, number), &ignored);
 }
 
 /* What is in a container is found there by its name and by its number. */
@@ -180,35 +171,42 @@ static int check_record(void *arg, struct text key, struct text record)
 
 /* ---- what the tables point at ---- */
 
-static int check_name_entry(void *arg, struct text key, struct text value)
+static int check_name_row(struct audit *a, struct text name, struct text value)
 {
-	struct audit *a = arg;
 	uint64_t number = value.n == 8 ? key_to_u64(value.p) : 0;
 
 	if (number && exists(a, number))
 		return 0;
-	return differs(a, number, "a name, %.*s, of something that does not exist",
-		       key.n > 9 ? (int)(key.n - 9) : 0, key.n > 9 ? key.p + 9 : "");
+	return differs(a, number, "a name, %.*s, of something that does not exist", TEXT_ARG(name));
+}
+
+static int check_number_row(struct audit *a, struct text bytes, struct text name)
+{
+	uint64_t number = bytes.n == 8 ? key_to_u64(bytes.p) : 0;
+
+	if (number && exists(a, number))
+		return 0;
+	return differs(a, number, "a directory lists %.*s, which does not exist", TEXT_ARG(name));
 }
 
 static int check_child(void *arg, struct text key, struct text value)
 {
-	struct audit *a = arg;
-	uint64_t number = key.n == 17 ? key_to_u64(key.p + 9) : 0;
+	struct text rest = {key.p + CHILD_PREFIX, key.n - CHILD_PREFIX};
 
-	if (number && exists(a, number))
-		return 0;
-	return differs(a, number, "a directory lists %.*s, which does not exist", TEXT_ARG(value));
+	if (key.n > CHILD_PREFIX && key.p[CHILD_PREFIX - 1] == CHILD_BY_NAME)
+		return check_name_row(arg, rest, value);
+	if (key.n > CHILD_PREFIX && key.p[CHILD_PREFIX - 1] == CHILD_BY_NUMBER)
+		return check_number_row(arg, rest, value);
+	return differs(arg, 0, "a directory has an entry of another kind");
 }
 
-/* Two numbers that differ were an attachment's work once, and say nothing any more. */
 static int check_purge(void *arg, struct text key, struct text value)
 {
 	struct audit *a = arg;
-	uint64_t number = key.n == 16 ? key_to_u64(key.p) : 0;
+	uint64_t number = key.n == 8 ? key_to_u64(key.p) : 0;
 
 	(void)value;
-	if (number && (exists(a, number) || number != key_to_u64(key.p + 8)))
+	if (number && exists(a, number))
 		return 0;
 	return differs(a, number, "a purge of something that does not exist");
 }
@@ -220,7 +218,6 @@ int core_audit(struct store *store, audit_fn *fn, void *arg)
 		tx_scan_fn *check;
 	} steps[] = {
 		{TABLE_OBJECTS, check_record},
-		{TABLE_NAMES, check_name_entry},
 		{TABLE_CHILDREN, check_child},
 		{TABLE_PURGES, check_purge},
 	};

@@ -36,12 +36,6 @@ static void drop_copies(struct change *c)
 	}
 }
 
-static struct text number_key(uint8_t room[8], uint64_t number)
-{
-	key_u64(room, number);
-	return (struct text){(char *)room, 8};
-}
-
 int change_load(struct change *c, uint64_t number, enum kind kind, union any *ret)
 {
 	struct text record = TEXT_NONE, copy;
@@ -151,29 +145,9 @@ int change_save(struct change *c, union any *object)
 	return change_store(c, object);
 }
 
-/* The two keys under which an object stands in its container. */
-struct place_keys {
-	uint8_t name[9 + NAME_BYTES_MAX], child[17];
-	struct text by_name, by_number;
-};
-
-static void make_place_keys(struct place_keys *k, struct ref container, const char *name,
-			    uint64_t number)
-{
-	size_t n = strlen(name);
-
-	key_u64(k->name, container.object);
-	k->name[8] = container.node;
-	memcpy(k->name + 9, name, n);
-	k->by_name = (struct text){(char *)k->name, 9 + n};
-	memcpy(k->child, k->name, 9);
-	key_u64(k->child + 9, number);
-	k->by_number = (struct text){(char *)k->child, sizeof(k->child)};
-}
-
 int change_link(struct change *c, union any *object, struct ref container, const char *name)
 {
-	struct place_keys k;
+	struct child_key key;
 	uint8_t room[8];
 	int rc;
 
@@ -181,22 +155,19 @@ int change_link(struct change *c, union any *object, struct ref container, const
 	object->o.container = container.node;
 	if (name != object->o.name)
 		text_copy(object->o.name, sizeof(object->o.name), text_of(name));
-	make_place_keys(&k, container, object->o.name, object->o.number);
-	rc = tx_put(c->tx, TABLE_NAMES, k.by_name, number_key(room, object->o.number));
-	if (!rc)
-		rc = tx_put(c->tx, TABLE_CHILDREN, k.by_number, text_of(object->o.name));
-	return rc;
+	rc = tx_put(c->tx, TABLE_CHILDREN, child_by_name(&key, container, text_of(object->o.name)),
+		    number_key(room, object->o.number));
+	return rc ? rc : index_add(c, container, object->o.number, text_of(object->o.name));
 }
 
 int change_unlink(struct change *c, union any *object)
 {
 	struct ref container = {object->o.parent, object->o.container};
-	struct place_keys k;
-	int rc;
+	struct child_key key;
+	int rc = tx_delete(c->tx, TABLE_CHILDREN,
+			   child_by_name(&key, container, text_of(object->o.name)));
 
-	make_place_keys(&k, container, object->o.name, object->o.number);
-	rc = tx_delete(c->tx, TABLE_NAMES, k.by_name);
-	return rc ? rc : tx_delete(c->tx, TABLE_CHILDREN, k.by_number);
+	return rc ? rc : index_remove(c, container, object->o.number);
 }
 
 static int first_child(void *arg, uint64_t number, struct text name)

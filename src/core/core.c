@@ -15,8 +15,7 @@ static int make_root(struct change *c, void *arg)
 	struct text record;
 
 	(void)arg;
-	key_u64(key, ROOT_OBJECT);
-	if (!tx_get(c->tx, TABLE_OBJECTS, (struct text){(char *)key, 8}, &record))
+	if (!tx_get(c->tx, TABLE_OBJECTS, number_key(key, ROOT_OBJECT), &record))
 		return 0;
 	root.o.inode = (struct inode_state){.mode = root_kind.directory_mode,
 					    .uid = c->intent->caller.uid,

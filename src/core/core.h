@@ -164,7 +164,16 @@ struct ref ref_of_child(enum kind kind, uint64_t number);
 /* The value as core_read() shows it, of an object that need not be in the records yet. */
 int node_show(struct view *v, const union any *object, uint8_t node, struct buf *out);
 
-/* find.c: the bytes of a record, which the transaction remembers until it writes; -ENOENT */
+/* find.c: keys of the store's tables, in `room`: an object's number, and of TABLE_CHILDREN */
+#define CHILD_PREFIX 10 /* (parent, container, which of the two follows) */
+struct child_key {
+	uint8_t bytes[CHILD_PREFIX + NAME_BYTES_MAX];
+};
+struct text number_key(uint8_t room[8], uint64_t number);
+struct text child_by_name(struct child_key *room, struct ref container, struct text name);
+struct text child_by_number(struct child_key *room, struct ref container, uint64_t number);
+
+/* The bytes of a record, which the transaction remembers until it writes; -ENOENT */
 int object_record(struct tx *tx, uint64_t number, struct text *ret);
 
 /* object.c, value.c */

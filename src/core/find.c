@@ -4,6 +4,12 @@
 
 #include "core.h"
 
+struct text number_key(uint8_t room[8], uint64_t number)
+{
+	key_u64(room, number);
+	return (struct text){(char *)room, 8};
+}
+
 /* One request asks for the same record several times in a row. */
 int object_record(struct tx *tx, uint64_t number, struct text *ret)
 {
@@ -11,10 +17,8 @@ int object_record(struct tx *tx, uint64_t number, struct text *ret)
 	int rc = 0;
 
 	if (!tx->last_record.p || tx->last_number != number) {
-		key_u64(key, number);
 		tx->last_record = TEXT_NONE;
-		rc = tx_get(tx, TABLE_OBJECTS, (struct text){(char *)key, sizeof(key)},
-			    &tx->last_record);
+		rc = tx_get(tx, TABLE_OBJECTS, number_key(key, number), &tx->last_record);
 		tx->last_number = number;
 	}
 	if (!rc)
@@ -55,18 +59,36 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret)
 	return object_decode_head(record, ret) ? -EIO : 0;
 }
 
+static void begin_child_key(struct child_key *room, struct ref container, uint8_t by)
+{
+	key_u64(room->bytes, container.object);
+	room->bytes[8] = container.node;
+	room->bytes[9] = by;
+}
+
+struct text child_by_name(struct child_key *room, struct ref container, struct text name)
+{
+	begin_child_key(room, container, CHILD_BY_NAME);
+	memcpy(room->bytes + CHILD_PREFIX, name.p, name.n);
+	return (struct text){(char *)room->bytes, CHILD_PREFIX + name.n};
+}
+
+struct text child_by_number(struct child_key *room, struct ref container, uint64_t number)
+{
+	begin_child_key(room, container, CHILD_BY_NUMBER);
+	key_u64(room->bytes + CHILD_PREFIX, number);
+	return (struct text){(char *)room->bytes, CHILD_PREFIX + 8};
+}
+
 int object_find(struct tx *tx, struct ref container, struct text name, uint64_t *ret)
 {
-	uint8_t key[9 + NAME_BYTES_MAX];
+	struct child_key room;
 	struct text value = TEXT_NONE;
 	int rc;
 
 	if (name.n > NAME_BYTES_MAX || !name.n)
 		return -ENOENT;
-	key_u64(key, container.object);
-	key[8] = container.node;
-	memcpy(key + 9, name.p, name.n);
-	rc = tx_get(tx, TABLE_NAMES, (struct text){(char *)key, 9 + name.n}, &value);
+	rc = tx_get(tx, TABLE_CHILDREN, child_by_name(&room, container, name), &value);
 	if (rc)
 		return rc;
 	if (value.n != 8)
@@ -84,19 +106,17 @@ static int one_child(void *arg, struct text key, struct text value)
 {
 	struct children *c = arg;
 
-	return key.n == 17 ? c->fn(c->arg, key_to_u64(key.p + 9), value) : -EIO;
+	return key.n == CHILD_PREFIX + 8 ? c->fn(c->arg, key_to_u64(key.p + CHILD_PREFIX), value)
+					 : -EIO;
 }
 
 int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn *fn, void *arg)
 {
 	struct children c = {fn, arg};
-	uint8_t key[17];
+	struct child_key room;
+	struct text key = child_by_number(&room, container, from);
 
-	key_u64(key, container.object);
-	key[8] = container.node;
-	key_u64(key + 9, from);
-	return tx_scan(tx, TABLE_CHILDREN, (struct text){(char *)key, 9},
-		       (struct text){(char *)key, sizeof(key)}, one_child, &c);
+	return tx_scan(tx, TABLE_CHILDREN, (struct text){key.p, CHILD_PREFIX}, key, one_child, &c);
 }
 
 struct each_paired {
@@ -121,9 +141,8 @@ int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
 	struct each_paired e = {kind, fn, arg};
 	uint8_t from[8];
 
-	key_u64(from, PAIRED_OBJECT);
-	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, (struct text){(char *)from, sizeof(from)},
-		       one_paired, &e);
+	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, number_key(from, PAIRED_OBJECT), one_paired,
+		       &e);
 }
 
 uint64_t core_newest(struct view *v, uint64_t number)

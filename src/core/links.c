@@ -106,27 +106,35 @@ static int lookup_flat(struct tx *tx, const struct object *root, struct text nam
 	return rc;
 }
 
-static int list_one_flat(void *arg, uint64_t number, struct text host)
+static int list_one_flat(void *arg, struct text key, struct text record)
 {
 	struct link_list *l = arg;
 	char name[2 * NAME_BYTES_MAX + 2];
-	union any attachment, volume;
-	int rc = get_pair(l->tx, number, &attachment, &volume);
+	struct object_head head, volume;
+	union any a;
 
-	if (rc)
-		return rc;
-	snprintf(name, sizeof(name), "%s@%.*s", volume.o.name, TEXT_ARG(host));
-	return l->fn(l->arg, name, (struct ref){number, ATTACHMENT_LINK_FLAT});
+	if (object_decode_head(record, &head))
+		return -EIO;
+	if (head.kind != KIND_ATTACHMENT)
+		return 0;
+	if (object_decode(key_to_u64(key.p), record, &a) ||
+	    object_get_head(l->tx, a.o.parent, &volume))
+		return -EIO;
+	if (a.attachment.status == ATTACHMENT_DRAFT)
+		return 0;
+	snprintf(name, sizeof(name), "%.*s@%s", TEXT_ARG(volume.name), a.o.name);
+	return l->fn(l->arg, name, (struct ref){a.o.number, ATTACHMENT_LINK_FLAT});
 }
 
-/* Indexed like children of the root, by the attachment's number. */
+/* No index of its own: attachments are most of all objects, and each reserving would write it. */
 static int list_flat(struct tx *tx, const struct object *root, uint64_t from, link_entry_fn *fn,
 		     void *arg)
 {
 	struct link_list l = {tx, fn, arg};
+	uint8_t key[8];
 
-	return object_children(tx, (struct ref){root->number, ROOT_ATTACHMENTS}, from,
-			       list_one_flat, &l);
+	(void)root;
+	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, number_key(key, from), list_one_flat, &l);
 }
 
 const struct link_ops links_flat = {.lookup = lookup_flat, .list = list_flat};
@@ -189,25 +197,17 @@ int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out
 
 /* ---- the indexes that they are found by ---- */
 
-static struct text index_key(uint8_t room[17], struct ref index, uint64_t number)
-{
-	key_u64(room, index.object);
-	room[8] = index.node;
-	key_u64(room + 9, number);
-	return (struct text){(char *)room, 17};
-}
-
 int index_add(struct change *c, struct ref index, uint64_t number, struct text name)
 {
-	uint8_t room[17];
+	struct child_key key;
 
-	return tx_put(c->tx, TABLE_CHILDREN, index_key(room, index, number), name);
+	return tx_put(c->tx, TABLE_CHILDREN, child_by_number(&key, index, number), name);
 }
 
 int index_remove(struct change *c, struct ref index, uint64_t number)
 {
-	uint8_t room[17];
-	int rc = tx_delete(c->tx, TABLE_CHILDREN, index_key(room, index, number));
+	struct child_key key;
+	int rc = tx_delete(c->tx, TABLE_CHILDREN, child_by_number(&key, index, number));
 
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -224,24 +224,17 @@ int link_remove_pool(struct change *c, const struct volume *v)
 
 /* ---- what is being purged ---- */
 
-static struct text purge_key(uint8_t room[16], const struct volume *v)
-{
-	key_u64(room, v->o.number);
-	key_u64(room + 8, v->o.number);
-	return (struct text){(char *)room, 16};
-}
-
 int link_add_purge(struct change *c, const struct volume *v)
 {
-	uint8_t room[16];
+	uint8_t key[8];
 
-	return tx_put(c->tx, TABLE_PURGES, purge_key(room, v), TEXT_NONE);
+	return tx_put(c->tx, TABLE_PURGES, number_key(key, v->o.number), TEXT_NONE);
 }
 
 int link_remove_purge(struct change *c, const struct volume *v)
 {
-	uint8_t room[16];
-	int rc = tx_delete(c->tx, TABLE_PURGES, purge_key(room, v));
+	uint8_t key[8];
+	int rc = tx_delete(c->tx, TABLE_PURGES, number_key(key, v->o.number));
 
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -314,22 +307,17 @@ int link_remove_fenced(struct change *c, const struct host *h)
 
 int link_add_attachment(struct change *c, const struct attachment *a)
 {
-	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
 	uint8_t by_host[NAME_BYTES_MAX + 9];
-	int rc = tx_put(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number), TEXT_NONE);
 
-	return rc ? rc : index_add(c, flat, a->o.number, text_of(a->o.name));
+	return tx_put(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number), TEXT_NONE);
 }
 
 int link_remove_attachment(struct change *c, struct attachment *a)
 {
-	const struct ref flat = {ROOT_OBJECT, ROOT_ATTACHMENTS};
 	struct text initiator = a->host_initiator;
 	uint8_t by_host[NAME_BYTES_MAX + 9];
 	int rc = tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
 
 	a->host_initiator = TEXT_NONE;
-	if (!rc)
-		rc = link_move_initiator(c, a, initiator);
-	return rc ? rc : index_remove(c, flat, a->o.number);
+	return rc ? rc : link_move_initiator(c, a, initiator);
 }

@@ -15,7 +15,7 @@
 #include "attachfs/log.h"
 
 /* Raised when a record of an older attachfs could no longer be read by this one. */
-#define FORMAT_VERSION "attachfs 1"
+#define FORMAT_VERSION "attachfs 2"
 #define READERS_MAX    512
 #define READERS_BYTES  (64 * READERS_MAX + 4096) /* a slot is a cache line; and the head */
 
@@ -24,13 +24,6 @@
 /* Where a new environment is made, before it is moved to where it will be looked for. */
 #define NEW_FOLDER "new"
 
-static const char *const table_names[TABLES] = {
-	[TABLE_META] = "meta",		 [TABLE_OBJECTS] = "objects",
-	[TABLE_NAMES] = "names",	 [TABLE_CHILDREN] = "children",
-	[TABLE_HOSTS] = "hosts",	 [TABLE_EVENTS] = "events",
-	[TABLE_PURGES] = "unsettled", /* in which there was more once */
-};
-
 /* LMDB's own codes are negative: what is there is not, or no longer, one of its files. */
 static int cannot_open(const struct store *store, int rc, struct error *err)
 {
@@ -38,25 +31,27 @@ static int cannot_open(const struct store *store, int rc, struct error *err)
 			 rc < 0 ? ", which is left as it is" : "", mdb_strerror(rc));
 }
 
-static int open_tables(struct store *store, MDB_txn *txn, bool create)
-{
-	for (int i = 0; i < TABLES; i++) {
-		int rc = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0,
-				      &store->table[i]);
+/* The row that says how the others are to be read. */
+static const uint8_t format_bytes[] = {TABLE_META, 'f', 'o', 'r', 'm', 'a', 't'};
+#define FORMAT_KEY ((MDB_val){sizeof(format_bytes), (void *)format_bytes})
 
-		if (rc)
-			return rc;
-	}
-	return 0;
+static int put_format(struct store *store, MDB_txn *txn)
+{
+	MDB_val key = FORMAT_KEY, value = {strlen(FORMAT_VERSION), FORMAT_VERSION};
+
+	return mdb_put(txn, store->tree, &key, &value, 0);
 }
 
+/* 1: it is the one before. */
 static int check_format(struct store *store, MDB_txn *txn, struct error *err)
 {
-	MDB_val key = {6, "format"}, value;
-	int rc = open_tables(store, txn, false);
+	MDB_val key = FORMAT_KEY, value;
+	int rc = mdb_dbi_open(txn, NULL, 0, &store->tree);
 
 	if (!rc)
-		rc = mdb_get(txn, store->table[TABLE_META], &key, &value);
+		rc = mdb_get(txn, store->tree, &key, &value);
+	if (rc == MDB_NOTFOUND && upgrade_is_due(txn))
+		return 1;
 	if (rc)
 		return error_set(err, EINVAL, "%s: not a state folder of attachfs (%s); left as it is",
 				 store->path, mdb_strerror(rc));
@@ -90,7 +85,7 @@ static int open_folder(struct store *store, const char *path)
 	if (!rc)
 		rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
 	if (!rc)
-		rc = mdb_env_set_maxdbs(store->env, TABLES);
+		rc = mdb_env_set_maxdbs(store->env, UPGRADE_TABLES);
 	if (!rc)
 		rc = mdb_env_open(store->env, path, MDB_NOTLS | (store->read_only ? MDB_RDONLY : 0),
 				  0600);
@@ -103,17 +98,16 @@ static int open_folder(struct store *store, const char *path)
 
 /* ---- a new one ---- */
 
-static int make_tables(struct store *store)
+static int make_tree(struct store *store)
 {
-	MDB_val key = {6, "format"}, value = {strlen(FORMAT_VERSION), FORMAT_VERSION};
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 
 	if (rc)
 		return rc;
-	rc = open_tables(store, txn, true);
+	rc = mdb_dbi_open(txn, NULL, 0, &store->tree);
 	if (!rc)
-		rc = mdb_put(txn, store->table[TABLE_META], &key, &value, 0);
+		rc = put_format(store, txn);
 	if (!rc)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
@@ -138,7 +132,7 @@ static int make_in(struct store *store, int folder)
 	snprintf(path, sizeof(path), "%s/" NEW_FOLDER, store->path);
 	rc = open_folder(store, path);
 	if (!rc)
-		rc = make_tables(store);
+		rc = make_tree(store);
 	env_close(store);
 	if (!rc && (renameat(folder, NEW_FOLDER "/" DATA_FILE, folder, DATA_FILE) || fsync(folder)))
 		rc = errno;
@@ -246,6 +240,38 @@ static int begin_verified(struct store *store, MDB_txn **ret, struct error *err)
 	return rc;
 }
 
+/* All rows are there twice until that is committed: for so long there is room in the map. */
+static int upgrade(struct store *store, struct error *err)
+{
+	struct tx tx = {.store = store, .write = true};
+	uint64_t map = map_bytes(store);
+	MDB_txn *txn;
+	int rc;
+
+	if (store->read_only)
+		return error_set(err, EINVAL, "%s: the state was written by an older attachfs: start this "
+				 "one on it once, which brings it up to date", store->path);
+	rc = mdb_env_set_mapsize(store->env, UPGRADE_GROWTH * map);
+	if (!rc)
+		rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	if (rc)
+		return cannot_open(store, rc, err);
+	tx.txn = txn;
+	rc = upgrade_rows(&tx);
+	if (!rc)
+		rc = put_format(store, txn);
+	if (rc)
+		mdb_txn_abort(txn);
+	else
+		rc = mdb_txn_commit(txn);
+	if (!rc)
+		rc = mdb_env_set_mapsize(store->env, map_bytes(store));
+	if (rc)
+		return cannot_open(store, rc, err);
+	log_info("%s: brought up to date: an older attachfs cannot read it any more", store->path);
+	return 0;
+}
+
 /* `again`: it was in our hands. */
 static int open_checked(struct store *store, bool again, struct error *err)
 {
@@ -265,7 +291,7 @@ static int open_checked(struct store *store, bool again, struct error *err)
 	rc = check_format(store, txn, err);
 	if (rc) {
 		mdb_txn_abort(txn);
-		return rc;
+		return rc > 0 ? upgrade(store, err) : rc;
 	}
 	rc = mdb_txn_commit(txn);
 	return rc ? cannot_open(store, rc, err) : 0;

@@ -31,7 +31,7 @@ static int move_begin(struct tx *tx, uint64_t to)
 static int find_end(struct tx *tx, uint64_t *ret)
 {
 	struct text key, line;
-	int rc = tx_last(tx, TABLE_EVENTS, &key, &line);
+	int rc = tx_last(tx, &key, &line);
 
 	*ret = rc ? find_begin(tx) : key_to_u64(key.p) + line.n;
 	return rc == -ENOENT ? 0 : rc;
@@ -64,19 +64,26 @@ static int drop_older_half(struct tx *tx, uint64_t end)
 int tx_event_add(struct tx *tx, struct text line)
 {
 	uint8_t key[8];
-	uint64_t end;
+	uint64_t end, begin = find_begin(tx);
 	int rc = find_end(tx, &end);
 
-	if (!rc && end - find_begin(tx) > tx->store->events_max)
+	if (!rc && end - begin > tx->store->events_max) {
 		rc = drop_older_half(tx, end);
+		begin = find_begin(tx);
+	}
+	if (rc)
+		return rc;
+	tx->log_bytes = end + line.n - begin;
 	key_u64(key, end);
-	return rc ? rc : tx_append(tx, TABLE_EVENTS, (struct text){(char *)key, sizeof(key)}, line);
+	return tx_append(tx, (struct text){(char *)key, sizeof(key)}, line);
 }
 
 uint64_t tx_events_size(struct tx *tx)
 {
 	uint64_t end;
 
+	if (tx->log_bytes)
+		return tx->log_bytes;
 	return find_end(tx, &end) ? 0 : end - find_begin(tx);
 }
 

@@ -19,8 +19,7 @@
  *
  * The audit log grows with every change, vital or not, up to its limit: its room is set aside.
  */
-#define FREE_TABLE 0   /* LMDB's own two */
-#define MAIN_TABLE 1
+#define FREE_TREE    0 /* LMDB's own */
 #define EVENTS_ROOM  2 /* bytes of pages for a byte of the log, at worst */
 #define RESERVE_DISK (2ULL << 20) /* LMDB takes pages again before it makes its file longer */
 #define STEP	     (1ULL << 20) /* on disk, at a time */
@@ -32,29 +31,25 @@ static uint64_t reserve_of_map(const struct store *store)
 	return part < RESERVE_BYTES_MAX ? part : RESERVE_BYTES_MAX;
 }
 
-static uint64_t tree_bytes(struct tx *tx, MDB_dbi table)
+static uint64_t tree_bytes(struct tx *tx, MDB_dbi tree)
 {
 	MDB_stat stat;
 
-	if (mdb_stat(tx->txn, table, &stat))
+	if (mdb_stat(tx->txn, tree, &stat))
 		return 0;
 	return (uint64_t)stat.ms_psize *
 	       (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
 }
 
 struct room {
-	uint64_t used, events;
+	uint64_t used;	 /* bytes of pages */
+	uint64_t events; /* bytes of the log, which are among them */
 };
 
 static struct room measure(struct tx *tx)
 {
-	struct room r = {.used = tree_bytes(tx, FREE_TABLE) + tree_bytes(tx, MAIN_TABLE)};
-
-	for (int i = 0; i < TABLES; i++)
-		if (i != TABLE_EVENTS)
-			r.used += tree_bytes(tx, tx->store->table[i]);
-	r.events = tree_bytes(tx, tx->store->table[TABLE_EVENTS]);
-	return r;
+	return (struct room){.used = tree_bytes(tx, FREE_TREE) + tree_bytes(tx, tx->store->tree),
+			     .events = tx_events_size(tx)};
 }
 
 /* What is left of `limit`, 0 if it is exceeded. */
@@ -65,9 +60,7 @@ static uint64_t left(uint64_t limit, uint64_t used)
 
 static uint64_t left_of_map(const struct store *store, const struct room *r)
 {
-	uint64_t events = EVENTS_ROOM * store->events_max;
-
-	return left(store->map_size, r->used + (events > r->events ? events : r->events));
+	return left(store->map_size, r->used + left(EVENTS_ROOM * store->events_max, r->events));
 }
 
 /* What the file has on disk already, as far as that can be told. */
@@ -109,8 +102,8 @@ static enum shortage find_shortage(struct tx *tx, unsigned part)
 
 	if (left_of_map(tx->store, &r) < reserve_of_map(tx->store) / part)
 		return SHORTAGE_MAP;
-	take(tx->store, r.used + r.events + RESERVE_DISK);
-	if (left(tx->store->on_disk, r.used + r.events) < RESERVE_DISK / part)
+	take(tx->store, r.used + RESERVE_DISK);
+	if (left(tx->store->on_disk, r.used) < RESERVE_DISK / part)
 		return SHORTAGE_DISK;
 	return SHORTAGE_NONE;
 }
@@ -147,6 +140,6 @@ void room_usage(struct tx *tx, struct store_usage *ret)
 	struct room r = measure(tx);
 
 	ret->map_bytes = tx->store->map_size;
-	ret->used_bytes = r.used + r.events;
+	ret->used_bytes = r.used;
 	ret->available_bytes = left(left_of_map(tx->store, &r), reserve_of_map(tx->store));
 }

@@ -17,7 +17,7 @@ enum shortage { SHORTAGE_NONE, SHORTAGE_MAP, SHORTAGE_DISK };
 
 struct store {
 	MDB_env *env;
-	MDB_dbi table[TABLES];
+	MDB_dbi tree;
 	int lock_fd;
 	char path[PATH_MAX];
 	uint64_t map_size, events_max;
@@ -60,10 +60,18 @@ bool room_for_note(struct tx *tx);
 void room_take(struct store *store);
 void room_usage(struct tx *tx, struct store_usage *ret);
 
-/* tx.c: behind the last row of a table, where pages become full: rows put there are halves of them. */
-int tx_append(struct tx *tx, enum store_table table, struct text key, struct text value);
-/* The last row of a table; -ENOENT if it is empty. */
-int tx_last(struct tx *tx, enum store_table table, struct text *ret_key, struct text *ret_value);
+/* tx.c: behind the last row of the last table, where pages become full: rows put are halves of them. */
+#define TABLE_LAST TABLE_EVENTS
+int tx_append(struct tx *tx, struct text key, struct text value);
+/* The last row of the last table; -ENOENT if it is empty. */
+int tx_last(struct tx *tx, struct text *ret_key, struct text *ret_value);
+
+/* upgrade.c: the format before, of a tree for each table */
+#define UPGRADE_TABLES 7
+#define UPGRADE_GROWTH 3 /* what was one row is two, of which one may lie on half a page */
+bool upgrade_is_due(MDB_txn *txn);
+/* Its rows become those of the one tree. LMDB's codes. */
+int upgrade_rows(struct tx *tx);
 
 /* LMDB's codes as -errno. */
 int store_errno(int code);

@@ -50,9 +50,28 @@ void store_read_end(struct tx *tx)
 	*tx = (struct tx){0};
 }
 
-static MDB_val to_val(struct text t)
+/* A table's rows are those of the tree whose keys begin with its byte. */
+#define KEY_BYTES_MAX 511 /* LMDB's */
+
+struct row_key {
+	uint8_t bytes[KEY_BYTES_MAX + 1]; /* which is too long for LMDB, so it says so */
+	size_t n;
+};
+
+static MDB_val row_key(struct row_key *room, enum store_table table, struct text key)
 {
-	return (MDB_val){t.n, (void *)t.p};
+	size_t n = key.n < KEY_BYTES_MAX ? key.n : KEY_BYTES_MAX;
+
+	room->bytes[0] = (uint8_t)table;
+	if (n)
+		memcpy(room->bytes + 1, key.p, n);
+	return (MDB_val){n + 1, room->bytes};
+}
+
+/* Of a row's key what is the user's. */
+static struct text user_key(MDB_val key)
+{
+	return (struct text){(char *)key.mv_data + 1, key.mv_size - 1};
 }
 
 static struct text to_text(MDB_val v)
@@ -62,8 +81,9 @@ static struct text to_text(MDB_val v)
 
 int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *ret)
 {
-	MDB_val k = to_val(key), v;
-	int rc = mdb_get(tx->txn, tx->store->table[table], &k, &v);
+	struct row_key room;
+	MDB_val k = row_key(&room, table, key), v;
+	int rc = mdb_get(tx->txn, tx->store->tree, &k, &v);
 
 	if (!rc)
 		*ret = to_text(v);
@@ -73,10 +93,11 @@ int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *
 static int put(struct tx *tx, enum store_table table, struct text key, struct text value,
 	       unsigned flags)
 {
-	MDB_val k = to_val(key), v = to_val(value);
+	struct row_key room;
+	MDB_val k = row_key(&room, table, key), v = {value.n, (void *)value.p};
 
 	tx->last_record = TEXT_NONE;
-	return store_errno(mdb_put(tx->txn, tx->store->table[table], &k, &v, flags));
+	return store_errno(mdb_put(tx->txn, tx->store->tree, &k, &v, flags));
 }
 
 int tx_put(struct tx *tx, enum store_table table, struct text key, struct text value)
@@ -84,51 +105,52 @@ int tx_put(struct tx *tx, enum store_table table, struct text key, struct text v
 	return put(tx, table, key, value, 0);
 }
 
-int tx_append(struct tx *tx, enum store_table table, struct text key, struct text value)
+int tx_append(struct tx *tx, struct text key, struct text value)
 {
-	return put(tx, table, key, value, MDB_APPEND);
+	return put(tx, TABLE_LAST, key, value, MDB_APPEND);
 }
 
 int tx_delete(struct tx *tx, enum store_table table, struct text key)
 {
-	MDB_val k = to_val(key);
+	struct row_key room;
+	MDB_val k = row_key(&room, table, key);
 
 	tx->last_record = TEXT_NONE;
-	return store_errno(mdb_del(tx->txn, tx->store->table[table], &k, NULL));
+	return store_errno(mdb_del(tx->txn, tx->store->tree, &k, NULL));
+}
+
+static bool begins_with(MDB_val key, MDB_val prefix)
+{
+	return key.mv_size >= prefix.mv_size && !memcmp(key.mv_data, prefix.mv_data, prefix.mv_size);
 }
 
 int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct text from,
 	    tx_scan_fn *fn, void *arg)
 {
-	MDB_val key = to_val(from.n ? from : prefix), value;
+	struct row_key all_room, from_room;
+	MDB_val all = row_key(&all_room, table, prefix), key, value;
 	MDB_cursor *cursor;
-	int rc = mdb_cursor_open(tx->txn, tx->store->table[table], &cursor);
+	int rc = mdb_cursor_open(tx->txn, tx->store->tree, &cursor), stop = 0;
 
 	if (rc)
 		return store_errno(rc);
-	rc = mdb_cursor_get(cursor, &key, &value, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
-	while (!rc) {
-		int stop;
-
-		if (key.mv_size < prefix.n ||
-		    (prefix.n && memcmp(key.mv_data, prefix.p, prefix.n)))
+	key = from.n ? row_key(&from_room, table, from) : all;
+	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (!rc && begins_with(key, all)) {
+		stop = fn(arg, user_key(key), to_text(value));
+		if (stop)
 			break;
-		stop = fn(arg, to_text(key), to_text(value));
-		if (stop) {
-			mdb_cursor_close(cursor);
-			return stop;
-		}
 		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+	return stop ? stop : rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
-int tx_last(struct tx *tx, enum store_table table, struct text *ret_key, struct text *ret_value)
+int tx_last(struct tx *tx, struct text *ret_key, struct text *ret_value)
 {
 	MDB_cursor *cursor;
 	MDB_val key, value;
-	int rc = mdb_cursor_open(tx->txn, tx->store->table[table], &cursor);
+	int rc = mdb_cursor_open(tx->txn, tx->store->tree, &cursor);
 
 	if (rc)
 		return store_errno(rc);
@@ -136,7 +158,9 @@ int tx_last(struct tx *tx, enum store_table table, struct text *ret_key, struct 
 	mdb_cursor_close(cursor);
 	if (rc)
 		return store_errno(rc);
-	*ret_key = to_text(key);
+	if (*(uint8_t *)key.mv_data != TABLE_LAST)
+		return -ENOENT;
+	*ret_key = user_key(key);
 	*ret_value = to_text(value);
 	return 0;
 }

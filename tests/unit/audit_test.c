@@ -64,31 +64,38 @@ static uint64_t number_of(struct fixture *f, const char *path)
 	return ref.object;
 }
 
-/* A key of TABLE_CHILDREN, whose first nine bytes begin one of TABLE_NAMES. */
-static struct text child_key(uint8_t room[17], uint64_t container, uint8_t node, uint64_t number)
+static struct text child_key(uint8_t room[18], uint64_t container, uint8_t node, uint64_t number)
 {
 	key_u64(room, container);
 	room[8] = node;
-	key_u64(room + 9, number);
-	return (struct text){(char *)room, 17};
+	room[9] = CHILD_BY_NUMBER;
+	key_u64(room + 10, number);
+	return (struct text){(char *)room, 18};
+}
+
+/* Of a volume with a name of one letter. */
+static struct text name_key(uint8_t room[18], char letter)
+{
+	struct text key = child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 0);
+
+	room[9] = CHILD_BY_NAME;
+	room[10] = (uint8_t)letter;
+	return (struct text){key.p, 11};
 }
 
 static void test_lost_name(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t room[17];
-	struct text key = child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 0);
+	uint8_t room[18];
 
-	room[9] = 'v';
-	key.n = 10;
-	tamper(f, TABLE_NAMES, key, false, TEXT_NONE);
+	tamper(f, TABLE_CHILDREN, name_key(room, 'v'), false, TEXT_NONE);
 	expect(f, "volumes/v: it is not found by its name v\n");
 }
 
 static void test_lost_entry(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t room[17];
+	uint8_t room[18];
 	uint64_t v = number_of(f, "volumes/v");
 
 	tamper(f, TABLE_CHILDREN, child_key(room, ROOT_OBJECT, ROOT_VOLUMES, v), false, TEXT_NONE);
@@ -98,7 +105,7 @@ static void test_lost_entry(void **state)
 static void test_lost_place_in_pool(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t room[17];
+	uint8_t room[18];
 	uint64_t v = number_of(f, "volumes/v"), pool = number_of(f, "docks/mem/pools/many");
 
 	tamper(f, TABLE_CHILDREN, child_key(room, pool, POOL_VOLUMES, v), false, TEXT_NONE);
@@ -108,31 +115,38 @@ static void test_lost_place_in_pool(void **state)
 static void test_names_of_nothing(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t room[17], number[8];
-	struct text key = child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 0);
+	uint8_t room[18], number[8];
 
 	key_u64(number, 99999);
-	room[9] = 'x';
-	key.n = 10;
-	tamper(f, TABLE_NAMES, key, true, (struct text){(char *)number, 8});
+	tamper(f, TABLE_CHILDREN, name_key(room, 'x'), true, (struct text){(char *)number, 8});
 	tamper(f, TABLE_CHILDREN, child_key(room, ROOT_OBJECT, ROOT_VOLUMES, 99999), true, TEXT("x"));
 	expect(f, "object 99999: a name, x, of something that does not exist\n"
 		  "object 99999: a directory lists x, which does not exist\n");
 }
 
-static struct text purge_key(uint8_t room[16], uint64_t number)
+static void test_entry_of_another_kind(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t room[18];
+	struct text key = name_key(room, 'x');
+
+	room[9] = 'x';
+	tamper(f, TABLE_CHILDREN, key, true, TEXT_NONE);
+	expect(f, "object 0: a directory has an entry of another kind\n");
+}
+
+static struct text number_key(uint8_t room[8], uint64_t number)
 {
 	key_u64(room, number);
-	key_u64(room + 8, number);
-	return (struct text){(char *)room, 16};
+	return (struct text){(char *)room, 8};
 }
 
 static void test_purge_of_nothing(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t room[16];
+	uint8_t room[8];
 
-	tamper(f, TABLE_PURGES, purge_key(room, 99999), true, TEXT_NONE);
+	tamper(f, TABLE_PURGES, number_key(room, 99999), true, TEXT_NONE);
 	expect(f, "object 99999: a purge of something that does not exist\n");
 }
 
@@ -161,18 +175,6 @@ static void test_lost_record(void **state)
 	assert_non_null(strstr(said.data, "1073741824 bytes are provisioned, and its volumes have 0\n"));
 }
 
-/* What an attachfs left that wrote attachments' work there. */
-static void test_row_of_before(void **state)
-{
-	struct fixture *f = *state;
-	uint8_t room[16];
-	struct text key = purge_key(room, 99998);
-
-	key_u64(room + 8, 99999);
-	tamper(f, TABLE_PURGES, key, true, TEXT_NONE);
-	expect(f, "");
-}
-
 static void test_unsettled(void **state)
 {
 	struct fixture *f = *state;
@@ -198,13 +200,13 @@ static void test_forgotten_purge(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t v = number_of(f, "volumes/v");
-	uint8_t room[16];
+	uint8_t room[8];
 	BUF_AUTO(said);
 
 	assert_int_equal(fixture_rmdir(f, H), 0);
 	fixture_faults(f, "purge delay 60000\n");
 	assert_int_equal(fixture_rmdir(f, "volumes/v"), 0);
-	tamper(f, TABLE_PURGES, purge_key(room, v), false, TEXT_NONE);
+	tamper(f, TABLE_PURGES, number_key(room, v), false, TEXT_NONE);
 	/* Whether a worker had taken it up before does not matter: it hangs. */
 	assert_int_equal(core_audit(f->store, add_difference, &said), 0);
 	assert_non_null(strstr(said.data, ": it is being purged, and no start goes on with it\n"));
@@ -220,10 +222,10 @@ int main(void)
 		TEST(test_lost_entry),
 		TEST(test_lost_place_in_pool),
 		TEST(test_names_of_nothing),
+		TEST(test_entry_of_another_kind),
 		TEST(test_purge_of_nothing),
 		TEST(test_damaged_record),
 		TEST(test_lost_record),
-		TEST(test_row_of_before),
 		TEST(test_unsettled),
 		TEST(test_purged),
 		TEST(test_forgotten_purge),

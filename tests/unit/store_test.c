@@ -95,7 +95,7 @@ static void put_refused(struct tx *tx, struct mutation *m)
 	struct put *p = (struct put *)m;
 
 	if (p->note)
-		tx_put(tx, TABLE_NAMES, text_of(p->key), TEXT("refused"));
+		tx_put(tx, TABLE_HOSTS, text_of(p->key), TEXT("refused"));
 }
 
 static void put_done(struct mutation *m)
@@ -236,8 +236,8 @@ static void test_refusal_leaves_nothing(void **state)
 	assert_int_equal(run_put(b, "bad", 4, -EBUSY), -EBUSY);
 	assert_true(has(b, TABLE_OBJECTS, "good"));
 	assert_false(has(b, TABLE_OBJECTS, "bad"));
-	assert_true(has(b, TABLE_NAMES, "bad"));
-	assert_false(has(b, TABLE_NAMES, "good"));
+	assert_true(has(b, TABLE_HOSTS, "bad"));
+	assert_false(has(b, TABLE_HOSTS, "good"));
 }
 
 static void test_refusal_in_a_batch(void **state)
@@ -254,7 +254,7 @@ static void test_refusal_in_a_batch(void **state)
 	for (unsigned i = 0; i < BATCH; i++) {
 		assert_int_equal(puts[i].m.result, i % 3 ? 0 : -EPERM);
 		assert_int_equal(has(b, TABLE_OBJECTS, puts[i].key), i % 3 != 0);
-		assert_int_equal(has(b, TABLE_NAMES, puts[i].key), i % 3 == 0 && i % 2);
+		assert_int_equal(has(b, TABLE_HOSTS, puts[i].key), i % 3 == 0 && i % 2);
 	}
 }
 
@@ -607,7 +607,7 @@ static void test_foreign_tables_are_refused(void **state)
 static int newer_apply(struct tx *tx, struct mutation *m)
 {
 	(void)m;
-	return tx_put(tx, TABLE_META, TEXT("format"), TEXT("attachfs 2"));
+	return tx_put(tx, TABLE_META, TEXT("format"), TEXT("attachfs 3"));
 }
 
 static void test_newer_format_is_refused(void **state)

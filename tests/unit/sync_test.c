@@ -79,7 +79,7 @@ static int apply_put(struct tx *tx, struct mutation *m)
 
 static void note_refusal(struct tx *tx, struct mutation *m)
 {
-	tx_put(tx, TABLE_NAMES, text_of(((struct put *)m)->key), TEXT("refused"));
+	tx_put(tx, TABLE_HOSTS, text_of(((struct put *)m)->key), TEXT("refused"));
 }
 
 static int put(struct fixture *f, const char *key, bool lazy, int refuse)
