@@ -18,7 +18,7 @@
  */
 enum store_table {
 	TABLE_OBJECTS = 1,  /* object number -> record */
-	TABLE_META = 2,	    /* counters, the format's version: behind the newest object, which needs them */
+	TABLE_META = 2,	    /* counters, the format's version: mostly on the newest object's page */
 	TABLE_CHILDREN = 3, /* (parent, container, 'n', name) -> object number;
 			     * (parent, container, 'o', object number) -> name: the order of readdir */
 	TABLE_HOSTS = 4,    /* (host name, NUL, attachment's number) -> nothing */
