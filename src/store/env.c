@@ -240,34 +240,39 @@ static int begin_verified(struct store *store, MDB_txn **ret, struct error *err)
 	return rc;
 }
 
+/* Ends the transaction. */
+static int upgrade_in(struct store *store, MDB_txn *txn)
+{
+	struct tx tx = {.store = store, .txn = txn, .write = true};
+	int rc = upgrade_rows(&tx);
+
+	if (!rc)
+		rc = store_errno(put_format(store, txn));
+	if (!rc)
+		return store_errno(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	return rc;
+}
+
 /* All rows are there twice until that is committed: for so long there is room in the map. */
 static int upgrade(struct store *store, struct error *err)
 {
-	struct tx tx = {.store = store, .write = true};
-	uint64_t map = map_bytes(store);
 	MDB_txn *txn;
 	int rc;
 
 	if (store->read_only)
 		return error_set(err, EINVAL, "%s: the state was written by an older attachfs: start this "
 				 "one on it once, which brings it up to date", store->path);
-	rc = mdb_env_set_mapsize(store->env, UPGRADE_GROWTH * map);
+	rc = store_errno(mdb_env_set_mapsize(store->env, UPGRADE_GROWTH * map_bytes(store)));
 	if (!rc)
-		rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-	if (rc)
-		return cannot_open(store, rc, err);
-	tx.txn = txn;
-	rc = upgrade_rows(&tx);
+		rc = store_errno(mdb_txn_begin(store->env, NULL, 0, &txn));
 	if (!rc)
-		rc = put_format(store, txn);
-	if (rc)
-		mdb_txn_abort(txn);
-	else
-		rc = mdb_txn_commit(txn);
+		rc = upgrade_in(store, txn);
 	if (!rc)
-		rc = mdb_env_set_mapsize(store->env, map_bytes(store));
+		rc = store_errno(mdb_env_set_mapsize(store->env, map_bytes(store)));
 	if (rc)
-		return cannot_open(store, rc, err);
+		return error_set(err, -rc, "%s: an older attachfs wrote the state, and it cannot be brought "
+				 "up to date: %s; left as it is", store->path, strerror(-rc));
 	log_info("%s: brought up to date: an older attachfs cannot read it any more", store->path);
 	return 0;
 }

@@ -86,6 +86,12 @@ static void take(struct store *store, uint64_t end)
 		store->on_disk = allocated(fd);
 }
 
+int room_claim(struct store *store, uint64_t end)
+{
+	take(store, end);
+	return store->on_disk < end ? -ENOSPC : 0;
+}
+
 void room_take(struct store *store)
 {
 	MDB_envinfo info;

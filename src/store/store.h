@@ -58,7 +58,11 @@ int room_check(struct tx *tx);
 bool room_for_note(struct tx *tx);
 /* Takes the reserve's room on disk while there is some. Before each commit. */
 void room_take(struct store *store);
+/* The same for a file of that length; -ENOSPC if there is none. */
+int room_claim(struct store *store, uint64_t end);
 void room_usage(struct tx *tx, struct store_usage *ret);
+
+#define KEY_ROOM 512 /* a byte more than LMDB takes */
 
 /* tx.c: behind the last row of the last table, where pages become full: rows put are halves of them. */
 #define TABLE_LAST TABLE_EVENTS
@@ -68,9 +72,9 @@ int tx_last(struct tx *tx, struct text *ret_key, struct text *ret_value);
 
 /* upgrade.c: the format before, of a tree for each table */
 #define UPGRADE_TABLES 7
-#define UPGRADE_GROWTH 3 /* what was one row is two, of which one may lie on half a page */
+#define UPGRADE_GROWTH 3 /* the rows there were, and as many, which may lie on halves of pages */
 bool upgrade_is_due(MDB_txn *txn);
-/* Its rows become those of the one tree. LMDB's codes. */
+/* Its rows become those of the one tree; -ENOSPC if there is no room on disk for both. */
 int upgrade_rows(struct tx *tx);
 
 /* LMDB's codes as -errno. */

@@ -50,22 +50,15 @@ void store_read_end(struct tx *tx)
 	*tx = (struct tx){0};
 }
 
-/* A table's rows are those of the tree whose keys begin with its byte. */
-#define KEY_BYTES_MAX 511 /* LMDB's */
-
-struct row_key {
-	uint8_t bytes[KEY_BYTES_MAX + 1]; /* which is too long for LMDB, so it says so */
-	size_t n;
-};
-
-static MDB_val row_key(struct row_key *room, enum store_table table, struct text key)
+/* A table's rows are those of the tree whose keys begin with its byte. What is cut off is too long. */
+static MDB_val row_key(uint8_t room[KEY_ROOM], enum store_table table, struct text key)
 {
-	size_t n = key.n < KEY_BYTES_MAX ? key.n : KEY_BYTES_MAX;
+	size_t n = key.n < KEY_ROOM ? key.n : KEY_ROOM - 1;
 
-	room->bytes[0] = (uint8_t)table;
+	room[0] = (uint8_t)table;
 	if (n)
-		memcpy(room->bytes + 1, key.p, n);
-	return (MDB_val){n + 1, room->bytes};
+		memcpy(room + 1, key.p, n);
+	return (MDB_val){n + 1, room};
 }
 
 /* Of a row's key what is the user's. */
@@ -81,8 +74,8 @@ static struct text to_text(MDB_val v)
 
 int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *ret)
 {
-	struct row_key room;
-	MDB_val k = row_key(&room, table, key), v;
+	uint8_t room[KEY_ROOM];
+	MDB_val k = row_key(room, table, key), v;
 	int rc = mdb_get(tx->txn, tx->store->tree, &k, &v);
 
 	if (!rc)
@@ -93,8 +86,8 @@ int tx_get(struct tx *tx, enum store_table table, struct text key, struct text *
 static int put(struct tx *tx, enum store_table table, struct text key, struct text value,
 	       unsigned flags)
 {
-	struct row_key room;
-	MDB_val k = row_key(&room, table, key), v = {value.n, (void *)value.p};
+	uint8_t room[KEY_ROOM];
+	MDB_val k = row_key(room, table, key), v = {value.n, (void *)value.p};
 
 	tx->last_record = TEXT_NONE;
 	return store_errno(mdb_put(tx->txn, tx->store->tree, &k, &v, flags));
@@ -112,8 +105,8 @@ int tx_append(struct tx *tx, struct text key, struct text value)
 
 int tx_delete(struct tx *tx, enum store_table table, struct text key)
 {
-	struct row_key room;
-	MDB_val k = row_key(&room, table, key);
+	uint8_t room[KEY_ROOM];
+	MDB_val k = row_key(room, table, key);
 
 	tx->last_record = TEXT_NONE;
 	return store_errno(mdb_del(tx->txn, tx->store->tree, &k, NULL));
@@ -127,14 +120,14 @@ static bool begins_with(MDB_val key, MDB_val prefix)
 int tx_scan(struct tx *tx, enum store_table table, struct text prefix, struct text from,
 	    tx_scan_fn *fn, void *arg)
 {
-	struct row_key all_room, from_room;
-	MDB_val all = row_key(&all_room, table, prefix), key, value;
+	uint8_t all_room[KEY_ROOM], from_room[KEY_ROOM];
+	MDB_val all = row_key(all_room, table, prefix), key, value;
 	MDB_cursor *cursor;
 	int rc = mdb_cursor_open(tx->txn, tx->store->tree, &cursor), stop = 0;
 
 	if (rc)
 		return store_errno(rc);
-	key = from.n ? row_key(&from_room, table, from) : all;
+	key = from.n ? row_key(from_room, table, from) : all;
 	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	while (!rc && begins_with(key, all)) {
 		stop = fn(arg, user_key(key), to_text(value));

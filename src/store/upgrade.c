@@ -4,8 +4,7 @@
 
 #include "attachfs/cleanup.h"
 
-#define PREFIX	 9  /* (parent, container), which a name or a number followed */
-#define KEY_ROOM 512 /* more than LMDB takes */
+#define PREFIX 9 /* (parent, container), which a name or a number followed */
 
 /* What a row's key is now; a key without bytes: the row is of no use any more. */
 typedef struct text rekey_fn(struct text key, uint8_t room[KEY_ROOM]);
@@ -75,39 +74,61 @@ bool upgrade_is_due(MDB_txn *txn)
 	       text_is((struct text){value.mv_data, value.mv_size}, "attachfs 1");
 }
 
-static int move_row(struct tx *tx, const struct table *table, MDB_val key, MDB_val value)
+static int move_row(struct tx *tx, const struct table *table, struct text key, struct text value)
 {
-	uint8_t bytes[1 + KEY_ROOM] = {(uint8_t)table->now}, room[KEY_ROOM];
-	struct text now = table->rekey((struct text){key.mv_data, key.mv_size}, room);
-	MDB_val to = {1 + now.n, bytes};
+	uint8_t room[KEY_ROOM];
 
-	if (!now.n)
-		return 0;
-	memcpy(bytes + 1, now.p, now.n);
-	return mdb_put(tx->txn, tx->store->tree, &to, &value, 0);
+	key = table->rekey(key, room);
+	return key.n ? tx_put(tx, table->now, key, value) : 0;
+}
+
+static int move_rows(struct tx *tx, const struct table *table, MDB_cursor *cursor)
+{
+	MDB_val key, value;
+	int rc, moved = 0;
+
+	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) && !moved)
+		moved = move_row(tx, table, (struct text){key.mv_data, key.mv_size},
+				 (struct text){value.mv_data, value.mv_size});
+	return moved ? moved : rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
 static int move_table(struct tx *tx, const struct table *table)
 {
-	MDB_val key, value;
 	MDB_cursor *cursor;
 	MDB_dbi dbi;
-	int rc = mdb_dbi_open(tx->txn, table->name, 0, &dbi);
+	int rc = store_errno(mdb_dbi_open(tx->txn, table->name, 0, &dbi));
 
 	if (!rc)
-		rc = mdb_cursor_open(tx->txn, dbi, &cursor);
+		rc = store_errno(mdb_cursor_open(tx->txn, dbi, &cursor));
 	if (rc)
 		return rc;
-	while (!(rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) &&
-	       !(rc = move_row(tx, table, key, value)))
-		;
+	rc = move_rows(tx, table, cursor);
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? mdb_drop(tx->txn, dbi, 1) : rc;
+	return rc ? rc : store_errno(mdb_drop(tx->txn, dbi, 1));
+}
+
+/* LMDB takes a disk that becomes full while it writes for one that is broken: so that is asked before. */
+static int claim_room(struct tx *tx)
+{
+	uint64_t bytes = 0;
+	MDB_stat stat;
+	MDB_dbi dbi;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		int rc = mdb_dbi_open(tx->txn, tables[i].name, 0, &dbi);
+
+		if (rc || (rc = mdb_stat(tx->txn, dbi, &stat)))
+			return store_errno(rc);
+		bytes += stat.ms_psize *
+			 (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+	}
+	return room_claim(tx->store, 2 * bytes);
 }
 
 int upgrade_rows(struct tx *tx)
 {
-	int rc = 0;
+	int rc = claim_room(tx);
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables) && !rc; i++)
 		rc = move_table(tx, &tables[i]);

@@ -35,6 +35,17 @@ snapshot() {
 	)
 }
 
+# More than 20 MiB
+fill_up() {
+	local v k
+	for v in {1..60}; do
+		mkdir "$mnt/volumes/v$v"
+		for k in {1..50}; do
+			printf '%04090d' "$k" >"$mnt/volumes/v$v/metadata/k$k"
+		done
+	done
+}
+
 @test "everything is as it was, and hosts go on; a purge that was under way ends" {
 	local out=$BATS_TEST_TMPDIR/hold what
 	creds vol h1
@@ -76,13 +87,7 @@ snapshot() {
 }
 
 @test "one that fills its map" {
-	local v k
-	for v in {1..60}; do
-		mkdir "$mnt/volumes/v$v"
-		for k in {1..50}; do
-			printf '%04090d' "$k" >"$mnt/volumes/v$v/metadata/k$k"
-		done
-	done
+	fill_up
 	fs_stop
 	older
 	[ "$(stat -c %s "$dir/state/data.mdb")" -gt $((20 << 20)) ]
@@ -92,4 +97,32 @@ snapshot() {
 	refused ENOSPC mkdir "$mnt/volumes/more"
 	rm -r "$mnt/volumes/"v{1..60}
 	detach vol h2
+}
+
+# It is done in one step, or not at all.
+@test "no room on disk, and killed at any moment" {
+	local after
+	fill_up
+	fs_stop
+	older
+	mv "$dir/state/data.mdb" "$dir/older"
+	mkdir -m 700 "$dir/small"
+	mount -t tmpfs -o size=30M,mode=700 tmpfs "$dir/small"
+	cp -p "$dir/older" "$dir/small/data.mdb"
+	sed "s|^state: .*|state: $dir/small|" "$dir/attachfs.yaml" >"$dir/small.yaml"
+	run --separate-stderr "$attachfs" -c "$dir/small.yaml" -f "$mnt"
+	cmp "$dir/older" "$dir/small/data.mdb"
+	umount "$dir/small"
+	echo "$stderr"
+	[ "$status" = 1 ]
+	[ "${#stderr_lines[@]}" = 1 ]
+	[[ $stderr == *"$dir/small: "*"cannot be brought up to date: No space left on device; left as it is" ]]
+	for after in 0.0{1..9} 0.{1..3}; do
+		rm -f "$dir/state/lock.mdb"
+		cp -p "$dir/older" "$dir/state/data.mdb"
+		timeout -s KILL "$after" "$attachfs" -c "$dir/attachfs.yaml" --repair || true
+		"$attachfs" -c "$dir/attachfs.yaml" --repair
+	done
+	fs_start
+	[ "$(find "$mnt/volumes" -name 'k[0-9]*' | wc -l)" = 3000 ]
 }
