@@ -249,10 +249,13 @@ int object_get_head(struct tx *tx, uint64_t number, struct object_head *ret);
 typedef int child_fn(void *arg, uint64_t number, struct text name);
 int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn *fn, void *arg);
 
-/* Calls `fn` for each object of a kind that is `paired`, in the order of numbers. They stand side by
- * side in the state, so thousands are read quickly. What a call returns other than 0 ends it. */
-typedef int paired_fn(void *arg, const union any *object);
-int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg);
+/*
+ * Calls `fn` for each object of a kind, in the order of numbers, from `from` on. What a call returns
+ * other than 0 ends it. Those of kinds that are `paired` stand side by side in the state, so thousands
+ * are read quickly; for any other kind all records are looked at, about 5 million a second.
+ */
+typedef int object_fn(void *arg, const union any *object);
+int object_each(struct tx *tx, enum kind kind, uint64_t from, object_fn *fn, void *arg);
 
 /* Encodes into `out`; decodes borrowed bytes. -EBADMSG for what no attachfs ever wrote. */
 int object_encode(const union any *object, struct buf *out);

@@ -239,12 +239,9 @@ static int touch_bytes(struct change *c, uint64_t number)
 
 int attachment_attach(struct change *c, struct attachment *a)
 {
-	struct text before = a->host_initiator;
 	struct place p;
 	int rc = check_attach(c, a, 0, &p);
 
-	if (!rc)
-		rc = link_move_initiator(c, a, before);
 	if (!rc && !p.volume.volume.touched)
 		rc = touch_bytes(c, p.volume.o.number);
 	if (!rc && p.volume.volume.status == VOLUME_CREATING) {

@@ -289,15 +289,12 @@ int link_readlink_volume(struct tx *tx, const union any *object, struct buf *out
 int index_add(struct change *c, struct ref index, uint64_t number, struct text name);
 int index_remove(struct change *c, struct ref index, uint64_t number);
 int link_add_attachment(struct change *c, const struct attachment *a);
-int link_remove_attachment(struct change *c, struct attachment *a);
+int link_remove_attachment(struct change *c, const struct attachment *a);
 int link_add_pool(struct change *c, const struct volume *v);
 int link_remove_pool(struct change *c, const struct volume *v);
 /* Volumes that are being purged: they are in no directory any more. */
 int link_add_purge(struct change *c, const struct volume *v);
 int link_remove_purge(struct change *c, const struct volume *v);
-/* By the initiator that an attachment was attached with last: `before`, then its own. */
-int link_move_initiator(struct change *c, const struct attachment *a, struct text before);
-int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, void *arg);
 /* Hosts that are fenced or being fenced: few, so that who attaches can look at them all. */
 int link_add_fenced(struct change *c, const struct host *h);
 int link_remove_fenced(struct change *c, const struct host *h);

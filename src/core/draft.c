@@ -234,6 +234,7 @@ int draft_again_attachment(struct change *c, union any *object)
 
 	if (!rc)
 		rc = link_remove_attachment(c, a);
+	a->host_initiator = TEXT_NONE;
 	attachment_drop_connection(a);
 	a->status = ATTACHMENT_DRAFT;
 	a->when_available = 0;

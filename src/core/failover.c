@@ -85,7 +85,6 @@ static int check_successor(struct change *c, const struct attachment *a, const c
 static int rename_reserved(struct change *c, union any *object, const char *name)
 {
 	struct attachment *a = &object->attachment;
-	struct text initiator = a->host_initiator;
 	union any taken;
 	int rc = change_find(c, container_of(a), text_of(name), KIND_ATTACHMENT, &taken);
 
@@ -100,9 +99,6 @@ static int rename_reserved(struct change *c, union any *object, const char *name
 		rc = change_link(c, object, container_of(a), name);
 	if (!rc)
 		rc = link_add_attachment(c, a);
-	a->host_initiator = initiator;
-	if (!rc)
-		rc = link_move_initiator(c, a, TEXT_NONE);
 	if (!rc)
 		rc = volume_touch_number(c, a->o.parent);
 	return rc ? rc : change_save(c, object);

@@ -119,30 +119,34 @@ int object_children(struct tx *tx, struct ref container, uint64_t from, child_fn
 	return tx_scan(tx, TABLE_CHILDREN, (struct text){key.p, CHILD_PREFIX}, key, one_child, &c);
 }
 
-struct each_paired {
+struct each {
 	enum kind kind;
-	paired_fn *fn;
+	object_fn *fn;
 	void *arg;
 };
 
-static int one_paired(void *arg, struct text key, struct text record)
+static int one_record(void *arg, struct text key, struct text record)
 {
-	struct each_paired *e = arg;
+	struct each *e = arg;
+	struct object_head head;
 	union any object;
 
-	if (key.n != 8 || object_decode(key_to_u64(key.p), record, &object))
+	if (key.n != 8 || object_decode_head(record, &head))
 		return -EIO;
-	return object.o.kind == e->kind ? e->fn(e->arg, &object) : 0;
+	if (head.kind != e->kind)
+		return 0;
+	return object_decode(key_to_u64(key.p), record, &object) ? -EIO : e->fn(e->arg, &object);
 }
 
 /* No object has a higher number than those that are numbered apart. */
-int object_each_paired(struct tx *tx, enum kind kind, paired_fn *fn, void *arg)
+int object_each(struct tx *tx, enum kind kind, uint64_t from, object_fn *fn, void *arg)
 {
-	struct each_paired e = {kind, fn, arg};
-	uint8_t from[8];
+	struct each e = {kind, fn, arg};
+	uint8_t key[8];
 
-	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, number_key(from, PAIRED_OBJECT), one_paired,
-		       &e);
+	if (kinds[kind]->paired && from < PAIRED_OBJECT)
+		from = PAIRED_OBJECT;
+	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, number_key(key, from), one_record, &e);
 }
 
 uint64_t core_newest(struct view *v, uint64_t number)

@@ -43,15 +43,32 @@ static struct text initiator_of(const struct host *h, char room[ISCSI_NAME_MAX +
 	return text_of(room);
 }
 
-/* Some may be listed twice. They are listed first because fencing them writes. */
+struct of_initiator {
+	struct text initiator;
+	struct members *members;
+};
+
+static int add_of_initiator(void *arg, const union any *a)
+{
+	struct of_initiator *o = arg;
+
+	return text_equal(a->attachment.host_initiator, o->initiator)
+		       ? add_member(o->members, a->o.number, TEXT_NONE)
+		       : 0;
+}
+
+/*
+ * Some may be listed twice. They are listed first because fencing them writes. By initiator all
+ * attachments are looked at: fencing is rare, and each attach would have to write an index.
+ */
 static int list_members(struct change *c, const struct host *h, struct members *ret)
 {
 	char room[ISCSI_NAME_MAX + 1];
-	struct text initiator = initiator_of(h, room);
+	struct of_initiator o = {initiator_of(h, room), ret};
 	int rc = links_of_host.list(c->tx, &h->o, 0, add_link, ret);
 
-	if (!rc && initiator.n)
-		rc = link_each_of_initiator(c->tx, initiator, add_member, ret);
+	if (!rc && o.initiator.n)
+		rc = object_each(c->tx, KIND_ATTACHMENT, 0, add_of_initiator, &o);
 	return rc;
 }
 

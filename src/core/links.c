@@ -106,24 +106,17 @@ static int lookup_flat(struct tx *tx, const struct object *root, struct text nam
 	return rc;
 }
 
-static int list_one_flat(void *arg, struct text key, struct text record)
+static int list_one_flat(void *arg, const union any *a)
 {
 	struct link_list *l = arg;
 	char name[2 * NAME_BYTES_MAX + 2];
-	struct object_head head, volume;
-	union any a;
+	struct object_head volume;
+	int rc = object_get_head(l->tx, a->o.parent, &volume);
 
-	if (object_decode_head(record, &head))
-		return -EIO;
-	if (head.kind != KIND_ATTACHMENT)
-		return 0;
-	if (object_decode(key_to_u64(key.p), record, &a) ||
-	    object_get_head(l->tx, a.o.parent, &volume))
-		return -EIO;
-	if (a.attachment.status == ATTACHMENT_DRAFT)
-		return 0;
-	snprintf(name, sizeof(name), "%.*s@%s", TEXT_ARG(volume.name), a.o.name);
-	return l->fn(l->arg, name, (struct ref){a.o.number, ATTACHMENT_LINK_FLAT});
+	if (rc || a->attachment.status == ATTACHMENT_DRAFT)
+		return rc;
+	snprintf(name, sizeof(name), "%.*s@%s", TEXT_ARG(volume.name), a->o.name);
+	return l->fn(l->arg, name, (struct ref){a->o.number, ATTACHMENT_LINK_FLAT});
 }
 
 /* No index of its own: attachments are most of all objects, and each reserving would write it. */
@@ -131,10 +124,9 @@ static int list_flat(struct tx *tx, const struct object *root, uint64_t from, li
 		     void *arg)
 {
 	struct link_list l = {tx, fn, arg};
-	uint8_t key[8];
 
 	(void)root;
-	return tx_scan(tx, TABLE_OBJECTS, TEXT_NONE, number_key(key, from), list_one_flat, &l);
+	return object_each(tx, KIND_ATTACHMENT, from, list_one_flat, &l);
 }
 
 const struct link_ops links_flat = {.lookup = lookup_flat, .list = list_flat};
@@ -239,61 +231,6 @@ int link_remove_purge(struct change *c, const struct volume *v)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-/* ---- what is found by an initiator's name, beside the hosts' ---- */
-
-#define INITIATOR_KEY (ISCSI_NAME_MAX + 10)
-
-/* No host's name begins with '@'. */
-static struct text initiator_key(uint8_t room[INITIATOR_KEY], struct text initiator,
-				 uint64_t number)
-{
-	room[0] = '@';
-	memcpy(room + 1, initiator.p, initiator.n);
-	room[initiator.n + 1] = '\0';
-	key_u64(room + initiator.n + 2, number);
-	return (struct text){(char *)room, initiator.n + 10};
-}
-
-int link_move_initiator(struct change *c, const struct attachment *a, struct text before)
-{
-	struct text now = a->host_initiator;
-	uint8_t room[INITIATOR_KEY];
-	int rc = 0;
-
-	if (text_equal(before, now))
-		return 0;
-	if (before.n)
-		rc = tx_delete(c->tx, TABLE_HOSTS, initiator_key(room, before, a->o.number));
-	if (rc && rc != -ENOENT)
-		return rc;
-	return now.n ? tx_put(c->tx, TABLE_HOSTS, initiator_key(room, now, a->o.number),
-			      TEXT_NONE)
-		     : 0;
-}
-
-struct each_of_initiator {
-	child_fn *fn;
-	void *arg;
-};
-
-static int one_of_initiator(void *arg, struct text key, struct text value)
-{
-	struct each_of_initiator *e = arg;
-
-	(void)value;
-	return e->fn(e->arg, key_to_u64(key.p + key.n - 8), TEXT_NONE);
-}
-
-int link_each_of_initiator(struct tx *tx, struct text initiator, child_fn *fn, void *arg)
-{
-	struct each_of_initiator e = {fn, arg};
-	uint8_t room[INITIATOR_KEY];
-	struct text key = initiator_key(room, initiator, 0);
-
-	return tx_scan(tx, TABLE_HOSTS, (struct text){key.p, key.n - 8}, TEXT_NONE,
-		       one_of_initiator, &e);
-}
-
 int link_add_fenced(struct change *c, const struct host *h)
 {
 	return index_add(c, (struct ref){ROOT_OBJECT, ROOT_FENCED}, h->o.number,
@@ -312,12 +249,9 @@ int link_add_attachment(struct change *c, const struct attachment *a)
 	return tx_put(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number), TEXT_NONE);
 }
 
-int link_remove_attachment(struct change *c, struct attachment *a)
+int link_remove_attachment(struct change *c, const struct attachment *a)
 {
-	struct text initiator = a->host_initiator;
 	uint8_t by_host[NAME_BYTES_MAX + 9];
-	int rc = tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
 
-	a->host_initiator = TEXT_NONE;
-	return rc ? rc : link_move_initiator(c, a, initiator);
+	return tx_delete(c->tx, TABLE_HOSTS, host_key(by_host, a->o.name, a->o.number));
 }

@@ -200,7 +200,7 @@ int place_volume(struct change *c, const struct volume *v, uint64_t *ret_pool)
 	int rc = wish_of_volume(c->tx, v, &s.wish);
 
 	if (!rc)
-		rc = object_each_paired(c->tx, KIND_POOL, consider_pool, &s);
+		rc = object_each(c->tx, KIND_POOL, 0, consider_pool, &s);
 	if (!rc && !s.best)
 		rc = refuse(&s);
 	wish_free(&s.wish);

@@ -49,6 +49,13 @@ static struct text purge(struct text key, uint8_t room[KEY_ROOM])
 	return (struct text){key.p, 8};
 }
 
+/* Attachments were indexed by their initiators, too, which began with a sign that no host has. */
+static struct text host(struct text key, uint8_t room[KEY_ROOM])
+{
+	(void)room;
+	return text_starts(key, "@") ? TEXT_NONE : key;
+}
+
 static const struct table {
 	const char *name;
 	enum store_table now;
@@ -56,7 +63,7 @@ static const struct table {
 } tables[] = {
 	{"meta", TABLE_META, keep},	 {"objects", TABLE_OBJECTS, keep},
 	{"names", TABLE_CHILDREN, name}, {"children", TABLE_CHILDREN, child},
-	{"hosts", TABLE_HOSTS, keep},	 {"unsettled", TABLE_PURGES, purge},
+	{"hosts", TABLE_HOSTS, host},	 {"unsettled", TABLE_PURGES, purge},
 	{"events", TABLE_EVENTS, keep},
 };
 

@@ -3,7 +3,7 @@
 """format1.py STATE: makes the folder's state one of format 1, as attachfs wrote it before format 2.
 
 Each table was a tree of its own: names and children of an object were two of them, without a byte
-that tells them apart; the root had a list of all attachments; a purge was a volume's number twice,
+that tells them apart; the root had a list of all attachments, and these an index by their initiators; a purge was a volume's number twice,
 and what was unfinished of an attachment stood beside it.
 """
 import os
@@ -41,6 +41,7 @@ def downgrade(state):
             if head[1] == ATTACHMENT:
                 name = value[HEAD.size:HEAD.size + head[9]]
                 tables["children"][bytes(8) + bytes([LIST_OF_ALL]) + key] = name
+                tables["hosts"][b"@iqn.2026-11.test:" + name + b"\0" + key] = b""
                 tables["unsettled"][struct.pack(">Q", head[3]) + key] = b""
         tables[TABLES[table]][key] = value
     assert tables["meta"][b"format"] == b"attachfs 2"

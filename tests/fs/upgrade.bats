@@ -76,6 +76,7 @@ fill_up() {
 	# a state as any other: it is started on again, and is without a trace of the one before
 	fs_stop
 	[ "$(mdb_dump -l "$dir/state" | wc -l)" = 0 ]
+	fails grep -q '^ 0440' <<<"$(mdb_dump "$dir/state")"
 	fs_start
 	snapshot | diff "$BATS_TEST_TMPDIR/before" -
 	[ "$(grep -c "brought up to date" "$dir/log")" = 1 ]
