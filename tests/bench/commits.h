@@ -10,7 +10,7 @@
 
 /*
  * One change writes what attachfs writes for it: the object's record, and that of the one
- * it belongs to, if any, with a row of an index; and a line of the audit log. Sizes are
+ * it belongs to, if any; and a line of the audit log. Sizes are
  * those of a volume with a few settings. Threads that wait at the same time share a commit:
  * the first of them writes for all. Any thread may call commits_add().
  */
@@ -41,7 +41,7 @@ static inline void commits_check(int rc, const char *what)
 }
 
 /* Tables are in one tree, as attachfs's: that takes fewer pages for a change than a tree for each. */
-enum commits_table { COMMITS_OBJECTS = 1, COMMITS_INDEX, COMMITS_EVENTS };
+enum commits_table { COMMITS_OBJECTS = 1, COMMITS_EVENTS };
 
 static inline void commits_put(const struct commits *c, MDB_txn *txn, enum commits_table table,
 			       uint64_t key, const void *p, size_t n)
@@ -63,10 +63,8 @@ static inline void commits_put_change(struct commits *c, MDB_txn *txn,
 	memcpy(record, &w->generation, sizeof(w->generation));
 	memset(line, 'e', sizeof(line));
 	commits_put(c, txn, COMMITS_OBJECTS, w->object, record, sizeof(record));
-	if (w->owner != COMMITS_ALONE) {
+	if (w->owner != COMMITS_ALONE)
 		commits_put(c, txn, COMMITS_OBJECTS, w->owner, record, sizeof(record));
-		commits_put(c, txn, COMMITS_INDEX, w->object, NULL, 0);
-	}
 	commits_put(c, txn, COMMITS_EVENTS, c->log_bytes, line, sizeof(line));
 	c->log_bytes += sizeof(line);
 }
