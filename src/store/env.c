@@ -32,33 +32,31 @@ static int cannot_open(const struct store *store, int rc, struct error *err)
 }
 
 /* The row that says how the others are to be read. */
-static const uint8_t format_bytes[] = {TABLE_META, 'f', 'o', 'r', 'm', 'a', 't'};
-#define FORMAT_KEY ((MDB_val){sizeof(format_bytes), (void *)format_bytes})
+static const struct text format_key = TEXT("format");
 
-static int put_format(struct store *store, MDB_txn *txn)
+static int put_format(struct tx *tx)
 {
-	MDB_val key = FORMAT_KEY, value = {strlen(FORMAT_VERSION), FORMAT_VERSION};
-
-	return mdb_put(txn, store->tree, &key, &value, 0);
+	return tx_put(tx, TABLE_META, format_key, TEXT(FORMAT_VERSION));
 }
 
 /* 1: it is the one before. */
 static int check_format(struct store *store, MDB_txn *txn, struct error *err)
 {
-	MDB_val key = FORMAT_KEY, value;
-	int rc = mdb_dbi_open(txn, NULL, 0, &store->tree);
+	struct tx tx = {.store = store, .txn = txn};
+	struct text format;
+	int rc = store_errno(mdb_dbi_open(txn, NULL, 0, &store->tree));
 
 	if (!rc)
-		rc = mdb_get(txn, store->tree, &key, &value);
-	if (rc == MDB_NOTFOUND && upgrade_is_due(txn))
+		rc = tx_get(&tx, TABLE_META, format_key, &format);
+	if (rc == -ENOENT && upgrade_is_due(txn))
 		return 1;
 	if (rc)
 		return error_set(err, EINVAL, "%s: not a state folder of attachfs (%s); left as it is",
-				 store->path, mdb_strerror(rc));
-	if (!text_is((struct text){value.mv_data, value.mv_size}, FORMAT_VERSION))
+				 store->path, rc == -ENOENT ? "it names no format" : strerror(-rc));
+	if (!text_is(format, FORMAT_VERSION))
 		return error_set(err, EINVAL, "%s: the state was written as \"%.*s\", this program "
-				 "reads \"%s\"; left as it is", store->path, (int)value.mv_size,
-				 (char *)value.mv_data, FORMAT_VERSION);
+				 "reads \"%s\"; left as it is", store->path, TEXT_ARG(format),
+				 FORMAT_VERSION);
 	return 0;
 }
 
@@ -100,14 +98,16 @@ static int open_folder(struct store *store, const char *path)
 
 static int make_tree(struct store *store)
 {
+	struct tx tx = {.store = store, .write = true};
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 
 	if (rc)
 		return rc;
+	tx.txn = txn;
 	rc = mdb_dbi_open(txn, NULL, 0, &store->tree);
 	if (!rc)
-		rc = put_format(store, txn);
+		rc = -put_format(&tx);
 	if (!rc)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);
@@ -247,7 +247,7 @@ static int upgrade_in(struct store *store, MDB_txn *txn)
 	int rc = upgrade_rows(&tx);
 
 	if (!rc)
-		rc = store_errno(put_format(store, txn));
+		rc = put_format(&tx);
 	if (!rc)
 		return store_errno(mdb_txn_commit(txn));
 	mdb_txn_abort(txn);

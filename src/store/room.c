@@ -31,7 +31,7 @@ static uint64_t reserve_of_map(const struct store *store)
 	return part < RESERVE_BYTES_MAX ? part : RESERVE_BYTES_MAX;
 }
 
-static uint64_t tree_bytes(struct tx *tx, MDB_dbi tree)
+uint64_t room_of_tree(struct tx *tx, MDB_dbi tree)
 {
 	MDB_stat stat;
 
@@ -48,7 +48,7 @@ struct room {
 
 static struct room measure(struct tx *tx)
 {
-	return (struct room){.used = tree_bytes(tx, FREE_TREE) + tree_bytes(tx, tx->store->tree),
+	return (struct room){.used = room_of_tree(tx, FREE_TREE) + room_of_tree(tx, tx->store->tree),
 			     .events = tx_events_size(tx)};
 }
 

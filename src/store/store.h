@@ -60,6 +60,8 @@ bool room_for_note(struct tx *tx);
 void room_take(struct store *store);
 /* The same for a file of that length; -ENOSPC if there is none. */
 int room_claim(struct store *store, uint64_t end);
+/* Bytes of its pages; 0 if they are not known. */
+uint64_t room_of_tree(struct tx *tx, MDB_dbi tree);
 void room_usage(struct tx *tx, struct store_usage *ret);
 
 #define KEY_ROOM 512 /* a byte more than LMDB takes */

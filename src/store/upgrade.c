@@ -119,18 +119,15 @@ static int move_table(struct tx *tx, const struct table *table)
 static int claim_room(struct tx *tx)
 {
 	uint64_t bytes = 0;
-	MDB_stat stat;
 	MDB_dbi dbi;
+	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		int rc = mdb_dbi_open(tx->txn, tables[i].name, 0, &dbi);
-
-		if (rc || (rc = mdb_stat(tx->txn, dbi, &stat)))
-			return store_errno(rc);
-		bytes += stat.ms_psize *
-			 (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+	for (size_t i = 0; i < ARRAY_SIZE(tables) && !rc; i++) {
+		rc = store_errno(mdb_dbi_open(tx->txn, tables[i].name, 0, &dbi));
+		if (!rc)
+			bytes += room_of_tree(tx, dbi);
 	}
-	return room_claim(tx->store, 2 * bytes);
+	return rc ? rc : room_claim(tx->store, 2 * bytes);
 }
 
 int upgrade_rows(struct tx *tx)
